@@ -1,0 +1,174 @@
+"""Rigorous lower bounds on the global minimum, at any point.
+
+f >= F(Z, b) = g(Z + b 1^T) + nu |Z|_* + lam_b/2 |b|^2 with nu = sqrt(lam_W lam_H) (T2), and every Gamma [K, N] with
+|Gamma|_2 <= nu gives, by weak duality,
+
+    f* >= D(Gamma) = -g*(Gamma) - |Gamma 1|^2 / (2 lam_b)       (free bias: Gamma 1 = 0 instead; no bias: neither).
+
+Averaging the columns of Gamma inside a class never lowers D, so everything here is K x K: the column of class k is
+g_k = N Gamma_i, and A = [sqrt(n_k) g_k] / N has the singular values of Gamma.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from ufm.certify.point import Point
+from ufm.problem import Problem
+
+
+class LowerBound(NamedTuple):
+    """A number that f* cannot be below, and how it was found; -inf where nothing is proved."""
+
+    value: float
+    method: str
+
+
+def lower_bound(problem: Problem, point: Point) -> LowerBound:
+    """The best of the bounds that this loss admits.
+
+    Source:
+        T14 and T15, derived for this project; T3's certificate is known from Haeffele and Vidal (CVPR 2017) and
+        Zhu et al. (NeurIPS 2021).
+    """
+    if not problem.loss.convex:
+        return LowerBound(-np.inf, "none: the loss is not known to be convex")
+    bounds = [LowerBound(_first_order_bound(problem, point), "first-order (T14)")]
+    if problem.loss.conjugate is not None:
+        dual = _Dual(problem)
+        bounds += [LowerBound(dual.best_multiple(A), f"dual, {name} (T15)") for name, A in _candidates(problem, point)]
+    best = max(bounds, key=lambda bound: bound.value)
+    # Rounding in the sums above: a few units in the last place of numbers of size 1 + |f|.
+    return LowerBound(best.value - 8 * np.finfo(np.float64).eps * (1.0 + abs(point.value)), best.method)
+
+
+def class_gradient(problem: Problem, G: np.ndarray) -> np.ndarray:
+    """[K, K] A = [sqrt(n_k) g_k] / N of the class-averaged logit gradient G [K, N]."""
+    sizes = np.asarray(problem.sizes)
+    if problem.merged:
+        return G / np.sqrt(sizes)
+    return _class_sums(problem, G) / np.sqrt(sizes)
+
+
+def _class_sums(problem: Problem, X: np.ndarray) -> np.ndarray:
+    starts = np.concatenate([[0], np.cumsum(problem.sizes)[:-1]])
+    return np.add.reduceat(X, starts, axis=1)
+
+
+def _first_order_bound(problem: Problem, point: Point) -> float:
+    """f - [<W, f_W>/2 + <H, f_H>/2 + |f_b|^2 / (2 lam_b) + (|G|_2 - nu)_+ f / nu] for a bias that is not free."""
+    W, H, b = point.params
+    nu = float(problem.nu)
+    gap = (np.sum(W * point.grad.W) + np.sum(H * point.grad.H)) / 2
+    if b is not None:
+        if float(problem.lam_b) == 0.0:
+            return -np.inf
+        gap += np.sum(point.grad.b**2) / (2 * float(problem.lam_b))
+    excess = np.linalg.norm(point.G / np.sqrt(problem.sizes) if problem.merged else point.G, 2) - nu
+    return point.value - gap - max(excess, 0.0) * point.value / nu
+
+
+def _candidates(problem: Problem, point: Point) -> Iterator[tuple[str, np.ndarray]]:
+    """Dual candidates A [K, K]: the gradient itself, clipped, and aligned with the point's logits."""
+    A = class_gradient(problem, point.G)
+    nu = float(problem.nu)
+    yield "scaled gradient", A
+    yield "clipped gradient", _clip(A, nu)
+    sizes = np.asarray(problem.sizes)
+    Z = point.Z if problem.merged else _class_sums(problem, point.Z) / sizes
+    Z = Z * np.sqrt(sizes)
+    if problem.loss.shift_invariant:
+        Z = Z - np.mean(Z, axis=0)
+    free = problem.lam_b is not None and float(problem.lam_b) == 0.0
+    if free:
+        Z = _without_sums(Z, sizes)
+    U, s, Vt = np.linalg.svd(Z)
+    for rank in _plausible_ranks(s):
+        Ur, Vr = U[:, :rank], Vt[:rank]
+        rest = A - Ur @ (Ur.T @ A)
+        rest = rest - (rest @ Vr.T) @ Vr
+        yield f"aligned at rank {rank}", _clip(rest, nu) - nu * Ur @ Vr
+
+
+def _plausible_ranks(s: np.ndarray) -> list[int]:
+    """Full rank and the ranks in front of the widest gaps of the singular values s."""
+    if s[0] == 0.0:
+        return []
+    floor = np.maximum(s, np.finfo(np.float64).eps * s[0])
+    gaps = np.log(floor[:-1] / floor[1:])
+    widest = np.argsort(-gaps)[:3] + 1
+    return sorted({int(rank) for rank in widest} | {len(s)})
+
+
+def _clip(A: np.ndarray, nu: float) -> np.ndarray:
+    """A with its singular values cut at nu."""
+    U, s, Vt = np.linalg.svd(A)
+    return (U * np.minimum(s, nu)) @ Vt
+
+
+def _without_sums(A: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """A (I - v v^T), v = sqrt(sizes / N): the sum over all samples removed. Never raises the spectral norm."""
+    v = np.sqrt(sizes / np.sum(sizes))
+    return A - np.outer(A @ v, v)
+
+
+class _Dual:
+    """D as a concave function on multiples of a candidate, with the constraints repaired."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.loss = problem.loss
+        self.sizes = np.asarray(problem.sizes, float)
+        self.N = float(problem.N)
+        self.targets = np.eye(problem.K)
+        self.nu = float(problem.nu)
+        self.lam_b = None if problem.lam_b is None else float(problem.lam_b)
+
+    def best_multiple(self, A: np.ndarray) -> float:
+        """max over s of D(s A), A made feasible first; -inf if it cannot be."""
+        A = self._feasible(A)
+        norm = np.linalg.norm(A, 2)
+        if not np.isfinite(norm):
+            return -np.inf
+        if norm == 0.0:
+            return self.value(A)
+        # The margin covers the rounding of the norm itself.
+        top = self.nu / (norm * (1.0 + 4 * np.finfo(np.float64).eps))
+        if self.lam_b is not None and self.lam_b == 0.0:
+            top = min(top, 1e3)  # a larger multiple would also multiply the rounding of the row sums
+        return max(self.value(s * A) for s in (min(1.0, top), top, _golden_max(lambda s: self.value(s * A), top)))
+
+    def value(self, A: np.ndarray) -> float:
+        """D at the class-constant Gamma that A stands for."""
+        G = self.N * A / np.sqrt(self.sizes)
+        bound = -float(np.sum(self.sizes * self.loss.conjugate(G, self.targets))) / self.N
+        if self.lam_b:
+            bound -= float(np.sum((A @ np.sqrt(self.sizes)) ** 2)) / (2 * self.lam_b)
+        return bound
+
+    def _feasible(self, A: np.ndarray) -> np.ndarray:
+        """Near A: column sums zero for shift-invariant losses, row sums zero for a free bias, in the conjugate's domain."""
+        if self.loss.shift_invariant:
+            A = A - np.mean(A, axis=0)
+        if self.lam_b == 0.0:
+            A = _without_sums(A, self.sizes)
+        G = self.loss.repair(self.N * A / np.sqrt(self.sizes), self.targets, self.sizes)
+        return G * np.sqrt(self.sizes) / self.N
+
+
+def _golden_max(function: Callable[[float], float], top: float) -> float:
+    """The maximiser on [0, top] of a concave function that may be -inf at the right end."""
+    ratio = (np.sqrt(5.0) - 1) / 2
+    low, high = 0.0, top
+    left, right = high - ratio * (high - low), low + ratio * (high - low)
+    f_left, f_right = function(left), function(right)
+    for _ in range(60):
+        if f_left >= f_right:
+            high, right, f_right = right, left, f_left
+            left = high - ratio * (high - low)
+            f_left = function(left)
+        else:
+            low, left, f_left = left, right, f_right
+            right = low + ratio * (high - low)
+            f_right = function(right)
+    return (low + high) / 2

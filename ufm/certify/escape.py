@@ -1,0 +1,115 @@
+"""The way down from a strict saddle: T5's explicit direction, and a descent step along it."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ufm.certify.lanczos import smallest_eigenpair
+from ufm.certify.point import Point, as_float64, examine, hessian_product, value_at
+from ufm.precision import exact, to_host
+from ufm.problem import Params, Problem
+
+
+class Escape(NamedTuple):
+    """A unit direction and the curvature <D, Hess D> along it, measured by a Hessian-vector product.
+
+    predicted: T5's exact eigenvalue (lam_W + lam_H)/2 - sqrt(((lam_W - lam_H)/2)^2 + |G|_2^2); NaN if the direction
+    is not T5's.
+    """
+
+    direction: Params
+    curvature: float
+    predicted: float
+
+
+def escape_direction(problem: Problem, point: Point) -> Escape:
+    """T5's direction: x u a^T in W and -y a v^T in H, with W a = 0, H^T a = 0 and (|G|_2, u, v) the top of G.
+
+    At a critical point where such an a exists it is an exact eigenvector of the Hessian; the curvature returned is
+    measured, so it can be trusted anywhere. Only its sign is a claim.
+
+    Source:
+        Zhu et al. (NeurIPS 2021), proof of Theorem 3.2, for the direction; the eigenpair is derived for this project.
+    """
+    W, H, b = point.params
+    lam_W, lam_H = float(problem.lam_W), float(problem.lam_H)
+    G = point.G / np.sqrt(problem.sizes) if problem.merged else point.G
+    # The Gram matrix is K x K however many samples there are; the top singular vector is all that is needed.
+    u = np.linalg.eigh(G @ G.T)[1][:, -1]
+    image = G.T @ u
+    top = float(np.linalg.norm(image))
+    v = image / top if top > 0 else np.zeros_like(image)
+    a = np.linalg.eigh(lam_W * W.T @ W + lam_H * H @ H.T)[1][:, 0]
+    angle = 0.5 * np.arctan2(2 * top, lam_H - lam_W)
+    D = Params(np.cos(angle) * np.outer(u, a), -np.sin(angle) * np.outer(a, v), None if b is None else np.zeros_like(b))
+    predicted = (lam_W + lam_H) / 2 - np.hypot((lam_W - lam_H) / 2, top)
+    return Escape(D, _curvature_along(problem, point.params, D), predicted)
+
+
+def descend(problem: Problem, params: Params) -> Params | None:
+    """A point clearly below a strict saddle at `params`, or None if no direction of negative curvature is found."""
+    point = examine(problem, Params(*[None if x is None else np.asarray(x, np.float64) for x in params]))
+    for escape in _directions(problem, point):
+        step = _step_down(problem, point, escape.direction)
+        if escape.curvature < -1e-3 * float(problem.nu) and step is not None:
+            return step
+    return None
+
+
+def _directions(problem: Problem, point: Point):
+    yield escape_direction(problem, point)
+    if not is_benign(problem):
+        yield lanczos_direction(problem, point)
+
+
+def is_benign(problem: Problem) -> bool:
+    """T4: every critical point is a global minimiser or has T5's direction (W with a null vector)."""
+    free = problem.lam_b is not None and float(problem.lam_b) == 0.0
+    least = problem.K - 1 if problem.loss.shift_invariant or free else problem.K
+    return problem.loss.convex and problem.d >= least
+
+
+def lanczos_direction(problem: Problem, point: Point) -> Escape:
+    """The direction of the smallest Hessian eigenvalue that a Lanczos run finds."""
+    with exact():
+        typed, at = problem.astype(np.float64), as_float64(point.params)
+        pack, unpack = packing(point.params)
+
+        def product(x: np.ndarray) -> np.ndarray:
+            return pack(to_host(hessian_product(typed, at, as_float64(unpack(x)))))
+
+        pair = smallest_eigenpair(product, pack(point.params).size, steps=200)
+    return Escape(unpack(pair.vector), pair.value, np.nan)
+
+
+def packing(like: Params):
+    """(pack, unpack) between Params shaped like `like` and flat vectors."""
+    shapes = [None if x is None else x.shape for x in like]
+    ends = np.cumsum([0 if s is None else int(np.prod(s)) for s in shapes])
+
+    def pack(params: Params) -> np.ndarray:
+        return np.concatenate([np.ravel(x) for x in params if x is not None])
+
+    def unpack(vector: np.ndarray) -> Params:
+        parts = np.split(vector, ends[:-1])
+        return Params(*[None if s is None else part.reshape(s) for s, part in zip(shapes, parts, strict=True)])
+
+    return pack, unpack
+
+
+def _curvature_along(problem: Problem, params: Params, direction: Params) -> float:
+    with exact():
+        image = to_host(hessian_product(problem.astype(np.float64), as_float64(params), as_float64(direction)))
+    return sum(float(np.sum(x * y)) for x, y in zip(direction, image, strict=True) if x is not None)
+
+
+def _step_down(problem: Problem, point: Point, direction: Params) -> Params | None:
+    """The lowest of the trial points along +-direction, if it is below f by more than rounding."""
+    size = np.sqrt(sum(float(np.sum(x**2)) for x in point.params if x is not None)) + 1.0
+    trials = [sign * size * 2.0**-k for k in range(20) for sign in (1, -1)]
+    points = [Params(*[None if x is None else x + t * v for x, v in zip(point.params, direction, strict=True)]) for t in trials]
+    with exact():
+        typed = problem.astype(np.float64)
+        values = np.array([float(value_at(typed, as_float64(p))) for p in points])
+    best = int(np.nanargmin(np.where(np.isfinite(values), values, np.nan)))
+    return points[best] if values[best] < point.value - 1e-12 * (1.0 + abs(point.value)) else None

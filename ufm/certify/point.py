@@ -1,0 +1,60 @@
+"""Everything about one point that the certificates read, evaluated once in float64."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ufm.precision import exact, to_host
+from ufm.problem import Params, Problem
+
+
+class Point(NamedTuple):
+    """NumPy float64 throughout.
+
+    value f; grad, its gradient; Z [K, N] logits W H without the bias; G [K, N] gradient of the data loss in the logits.
+    """
+
+    params: Params
+    value: float
+    grad: Params
+    Z: np.ndarray
+    G: np.ndarray
+
+    @property
+    def grad_norm(self) -> float:
+        """Infinity norm of the gradient."""
+        return max(float(np.max(np.abs(block))) for block in self.grad if block is not None)
+
+
+def examine(problem: Problem, params: Params) -> Point:
+    """Evaluate objective, gradient and logit gradient at `params`."""
+    with exact():
+        value, grad, Z, G = to_host(_examine(problem.astype(np.float64), as_float64(params)))
+    return Point(params, float(value), grad, Z, G)
+
+
+def as_float64(params: Params) -> Params:
+    """jax float64 arrays; call inside `exact()`."""
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), params)
+
+
+@jax.jit
+def value_at(problem: Problem, params: Params) -> jax.Array:
+    """f at `params`."""
+    return problem.objective(params)
+
+
+@jax.jit
+def hessian_product(problem: Problem, params: Params, direction: Params) -> Params:
+    """Hessian of f at `params` times `direction`."""
+    return jax.jvp(jax.grad(problem.objective), (params,), (direction,))[1]
+
+
+@jax.jit
+def _examine(problem: Problem, params: Params) -> Any:
+    value, grad = jax.value_and_grad(problem.objective)(params)
+    logits = problem.logits(params)
+    Z = logits if params.b is None else logits - params.b[:, None]
+    return value, grad, Z, jax.grad(problem.data_loss)(logits)

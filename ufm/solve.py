@@ -1,0 +1,281 @@
+"""The driver: start, jitted chunks in a host loop, escape from saddles, status."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ufm.certify.escape import descend
+from ufm.precision import as_dtype, exact, to_host
+from ufm.problem import Params, Problem, check_params, check_problem
+from ufm.solvers.newton import TrustRegion
+from ufm.start import as_key, random_start
+
+
+class Status(IntEnum):
+    """How a solve ended. CONVERGED: the gradient's infinity norm is <= gtol at the returned point, nothing else."""
+
+    CONVERGED = 0
+    MAX_STEPS = 1
+    STALLED = 2
+    NONFINITE = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """What a solve recorded.
+
+    Attributes:
+        steps: [T] step numbers.
+        value, grad_norm: [T] objective and infinity norm of its gradient.
+        params: W [T, K, d], H [T, d, N], b [T, K] or None.
+    """
+
+    steps: np.ndarray
+    value: np.ndarray
+    grad_norm: np.ndarray
+    params: Params
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Where a solve ended; NumPy data only.
+
+    Attributes:
+        params: W [K, d], H [d, N] (columns by class), b [K] or None.
+        value: f at `params`. grad_norm: infinity norm of its gradient there.
+        status, message: how it ended, and what to do if not CONVERGED.
+        steps: of the solver. evaluations: gradients and Hessian-vector products.
+        escapes: strict saddles that the solve reached and left.
+        compile_seconds, seconds: tracing and compiling; running.
+        trajectory: the recorded points, or None.
+    """
+
+    params: Params
+    value: float
+    grad_norm: float
+    status: Status
+    message: str
+    steps: int
+    evaluations: int
+    escapes: int
+    compile_seconds: float
+    seconds: float
+    trajectory: Trajectory | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the driver reports while it runs."""
+
+    steps: int
+    value: float
+    grad_norm: float
+
+
+def solve(
+    problem: Problem,
+    key: Any = 0,
+    *,
+    start: Params | None = None,
+    solver: Any = None,
+    gtol: float | None = None,
+    max_steps: int | None = None,
+    record: Iterable[int] = (),
+    progress: Callable[[Progress], None] | None = None,
+    dtype: Any = "float64",
+) -> Solution:
+    """A critical point of the problem, from a random start unless one is given.
+
+    Args:
+        key: seed of the random start, an int or a jax PRNG key.
+        start: parameters to start from (`random_start`, `etf_start`, `perturb`, or any arrays).
+        solver: TrustRegion() (default), LBFGS(), FirstOrder(transformation), or anything with their two methods.
+        gtol: stop when the infinity norm of the gradient is at most this; default 1e-12 (float32: 1e-6).
+        max_steps: bound on steps; default the solver's own.
+        record: step numbers at which the point is kept in `Solution.trajectory` (the last point is always kept).
+        progress: called at every recorded step and every second or so.
+        dtype: "float64" or "float32", the precision of the iteration.
+    Returns:
+        A Solution whose value and gradient norm were computed at its params in `dtype`.
+    Raises:
+        TypeError, ValueError: before anything is compiled, for a problem, start or option that cannot work.
+    """
+    dtype = as_dtype(dtype, "solve")
+    check_problem(problem, "solve")
+    solver = TrustRegion() if solver is None else _checked_solver(solver)
+    gtol = _checked_gtol(gtol, dtype)
+    max_steps = _checked_steps(solver.max_steps if max_steps is None else max_steps)
+    stops = _checked_record(record, max_steps)
+    as_key(key, "solve")
+    point = random_start(problem, key) if start is None else check_params(problem, start, "solve")
+    with exact():
+        return _drive(problem, point, solver, gtol, max_steps, stops, progress, dtype)
+
+
+def _drive(
+    problem: Problem,
+    point: Params,
+    solver: Any,
+    gtol: float,
+    max_steps: int,
+    stops: list[int],
+    progress: Callable[[Progress], None] | None,
+    dtype: np.dtype,
+) -> Solution:
+    typed = problem.astype(dtype)
+    tolerance = jnp.asarray(gtol, dtype)
+    clock = time.perf_counter()
+    state = _init(solver, typed, jax.tree.map(lambda x: jnp.asarray(x, dtype), point))
+    # No step is allowed yet: this call compiles the loop, so that compile time is known apart.
+    state = jax.block_until_ready(_advance(solver, typed, state, tolerance, 0))
+    compile_seconds, clock = time.perf_counter() - clock, time.perf_counter()
+
+    kept: list[Any] = []
+    escapes, chunk = 0, 64
+    pending = [s for s in stops if s > 0]
+    if stops and stops[0] == 0:
+        kept.append(_snapshot(state))
+    while True:
+        status = _status(state, tolerance, max_steps)
+        if status is Status.CONVERGED and solver.escapes and escapes < 50:
+            left = descend(problem, to_host(state.iterate.params))
+            if left is not None:
+                escapes += 1
+                state = _restart(solver, typed, jax.tree.map(lambda x: jnp.asarray(x, dtype), left), state)
+                continue
+        if status is not None:
+            break
+        steps = int(state.steps)
+        until = min(pending[0] if pending else max_steps, steps + chunk, max_steps)
+        began = time.perf_counter()
+        state = jax.block_until_ready(_advance(solver, typed, state, tolerance, until))
+        if time.perf_counter() - began < 0.5:  # long enough to hide the call, short enough to stop and to report
+            chunk = min(2 * chunk, 2**20)
+        if pending and int(state.steps) >= pending[0]:
+            pending.pop(0)
+            kept.append(_snapshot(state))
+        if progress is not None:
+            progress(Progress(int(state.steps), float(state.iterate.value), float(state.iterate.grad_norm)))
+    if stops and (not kept or kept[-1][0] != int(state.steps)):
+        kept.append(_snapshot(state))
+    seconds = time.perf_counter() - clock
+    return Solution(
+        params=to_host(state.iterate.params),
+        value=float(state.iterate.value),
+        grad_norm=float(state.iterate.grad_norm),
+        status=status,
+        message=_message(status, state, gtol, max_steps, dtype),
+        steps=int(state.steps),
+        evaluations=int(state.evaluations),
+        escapes=escapes,
+        compile_seconds=compile_seconds,
+        seconds=seconds,
+        trajectory=_trajectory(kept) if stops else None,
+    )
+
+
+@jax.jit
+def _init(solver: Any, problem: Problem, params: Params) -> Any:
+    return solver.init(problem, params)
+
+
+@jax.jit
+def _advance(solver: Any, problem: Problem, state: Any, gtol: Any, until: Any) -> Any:
+    """Steps until `until`, convergence, stalling or a non-finite value."""
+
+    def running(state: Any) -> jax.Array:
+        here = state.iterate
+        finite = jnp.isfinite(here.value) & jnp.isfinite(here.grad_norm)
+        return (state.steps < until) & (here.grad_norm > gtol) & finite & ~state.stalled
+
+    return jax.lax.while_loop(running, lambda state: solver.step(problem, state), state)
+
+
+@jax.jit
+def _restart(solver: Any, problem: Problem, params: Params, state: Any) -> Any:
+    fresh = solver.init(problem, params)
+    return fresh._replace(steps=state.steps, evaluations=state.evaluations + fresh.evaluations)
+
+
+def _status(state: Any, gtol: Any, max_steps: int) -> Status | None:
+    """How the solve ended at this state; None while it has not."""
+    if not (np.isfinite(state.iterate.value) and np.isfinite(state.iterate.grad_norm)):
+        return Status.NONFINITE
+    if state.iterate.grad_norm <= gtol:
+        return Status.CONVERGED
+    if bool(state.stalled):
+        return Status.STALLED
+    return Status.MAX_STEPS if int(state.steps) >= max_steps else None
+
+
+def _message(status: Status, state: Any, gtol: float, max_steps: int, dtype: np.dtype) -> str:
+    reached = float(state.iterate.grad_norm)
+    if status is Status.CONVERGED:
+        return f"gradient {reached:.1e} <= gtol {gtol:.1e}"
+    if status is Status.MAX_STEPS:
+        return f"gradient {reached:.1e} > gtol {gtol:.1e} after max_steps={max_steps}: raise max_steps, or start from params."
+    if status is Status.STALLED:
+        return (
+            f"gradient {reached:.1e} > gtol {gtol:.1e}, and no step changes it: {dtype.name} has no more digits here. "
+            "Raise gtol" + (", or use dtype='float64'." if dtype == np.float32 else ", or solve with lam_W = lam_H.")
+        )
+    return (
+        f"value {float(state.iterate.value)} or its gradient is not finite after {int(state.steps)} steps: "
+        + ("the loss is not finite at the start; start elsewhere." if int(state.steps) == 0 else "lower the step size, or check the loss.")
+    )
+
+
+def _snapshot(state: Any) -> tuple[int, float, float, Params]:
+    here = state.iterate
+    return int(state.steps), float(here.value), float(here.grad_norm), to_host(here.params)
+
+
+def _trajectory(kept: list[Any]) -> Trajectory:
+    steps, values, norms, points = zip(*kept, strict=True)
+    return Trajectory(np.array(steps), np.array(values), np.array(norms), jax.tree.map(lambda *xs: np.stack(xs), *points))
+
+
+def _checked_solver(solver: Any) -> Any:
+    missing = [name for name in ("init", "step", "max_steps", "escapes") if not hasattr(solver, name)]
+    if isinstance(solver, type) or missing:
+        raise TypeError(
+            f"solve: solver={solver!r} is not a solver. Pass ufm.TrustRegion(), ufm.LBFGS() or "
+            "ufm.FirstOrder(optax.sgd(0.1)); an optax transformation goes inside FirstOrder."
+        )
+    return solver
+
+
+def _checked_gtol(gtol: Any, dtype: np.dtype) -> float:
+    if gtol is None:
+        return 1e-12 if dtype == np.float64 else 1e-6
+    if isinstance(gtol, bool) or not isinstance(gtol, int | float | np.number) or not (np.isfinite(gtol) and gtol > 0):
+        raise ValueError(f"solve: gtol={gtol!r} is not a finite positive number.")
+    eps = float(np.finfo(dtype).eps)
+    if gtol < eps:
+        other = "Use float64, or pass gtol >= 1e-6." if dtype == np.float32 else "Pass gtol >= 1e-14."
+        raise ValueError(f"solve: gtol={gtol:g} is below {dtype.name} resolution ({eps:.1e}). {other}")
+    return float(gtol)
+
+
+def _checked_steps(steps: Any) -> int:
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer):
+        raise TypeError(f"solve: max_steps={steps!r} is not an integer.")
+    if not 1 <= steps < 2**31:
+        raise ValueError(f"solve: max_steps={steps} allows no step. Pass an integer in [1, 2^31).")
+    return int(steps)
+
+
+def _checked_record(record: Any, max_steps: int) -> list[int]:
+    try:
+        steps = sorted({int(step) for step in record})
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"solve: record={record!r} is not a collection of step numbers. Pass e.g. range(0, 1000, 10).") from error
+    if steps and steps[0] < 0:
+        raise ValueError(f"solve: record contains step {steps[0]}. Step numbers start at 0.")
+    return [step for step in steps if step <= max_steps]

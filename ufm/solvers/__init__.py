@@ -1,0 +1,1 @@
+"""Solvers, one file each: `init(problem, params) -> state` and `step(problem, state) -> state`."""

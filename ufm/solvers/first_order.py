@@ -1,0 +1,67 @@
+"""Any optax gradient transformation, as the faithful dynamics of that algorithm on free features."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ufm import tree
+from ufm.problem import Params, Problem
+from ufm.solvers.protocol import Iterate, evaluate
+
+
+class FirstOrderState(NamedTuple):
+    iterate: Iterate
+    steps: jax.Array
+    evaluations: jax.Array
+    stalled: jax.Array
+    memory: Any  # of the transformation
+    idle: jax.Array  # consecutive steps that changed nothing
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class FirstOrder:
+    """x_{t+1} = x_t + rate * transformation(gradient of f at x_t), the full gradient of the full objective.
+
+    Args:
+        transformation: an optax transformation, for instance optax.sgd(0.1, momentum=0.9). Static: every new
+            transformation compiles once.
+        rate: multiplies its update; a leaf, so FirstOrder(optax.sgd(1.0), rate=r) sweeps r with one compilation.
+        max_steps: default bound on steps of one solve.
+    """
+
+    transformation: optax.GradientTransformation = field(metadata={"static": True})
+    rate: Any = 1.0
+    max_steps: Any = 100_000
+    escapes: bool = field(default=False, metadata={"static": True})
+
+    def init(self, problem: Problem, params: Params) -> FirstOrderState:
+        return FirstOrderState(
+            iterate=evaluate(problem, params),
+            steps=jnp.zeros((), jnp.int32),
+            evaluations=jnp.ones((), jnp.int32),
+            stalled=jnp.zeros((), bool),
+            memory=self.transformation.init(params),
+            idle=jnp.zeros((), jnp.int32),
+        )
+
+    def step(self, problem: Problem, state: FirstOrderState) -> FirstOrderState:
+        here = state.iterate
+        update, memory = optax.with_extra_args_support(self.transformation).update(
+            here.grad, state.memory, here.params, value=here.value, grad=here.grad, value_fn=problem.objective
+        )
+        params = jax.tree.map(lambda x, u: x + jnp.asarray(self.rate * u, x.dtype), here.params, update)
+        moved = tree.max_abs(jax.tree.map(jnp.subtract, params, here.params))
+        idle = jnp.where(moved == 0, state.idle + 1, 0)
+        return FirstOrderState(
+            iterate=evaluate(problem, params),
+            steps=state.steps + 1,
+            evaluations=state.evaluations + 1,
+            # Updates below the resolution of the parameters; some, since a schedule may begin with zeros.
+            stalled=idle >= 1000,
+            memory=memory,
+            idle=idle,
+        )

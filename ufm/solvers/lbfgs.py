@@ -1,0 +1,129 @@
+"""Limited-memory BFGS with a line search that is exact enough to reach rounding level."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from ufm import tree
+from ufm.problem import Params, Problem
+from ufm.solvers.protocol import Iterate, evaluate
+
+
+class LBFGSState(NamedTuple):
+    iterate: Iterate
+    steps: jax.Array
+    evaluations: jax.Array
+    stalled: jax.Array
+    moves: jax.Array  # [memory, P] differences of points, newest last
+    changes: jax.Array  # [memory, P] differences of gradients
+    best: jax.Array
+    idle: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class LBFGS:
+    """L-BFGS whose initial inverse Hessian is the inverse of the problem's metric, scaled.
+
+    The line search bisects to a step that satisfies the weak Wolfe conditions or, once the decrease of f is lost
+    in rounding, the approximate Wolfe conditions, which read the gradient only.
+
+    Args:
+        memory: pairs kept.
+        max_steps: default bound on steps of one solve.
+    Source:
+        Nocedal (Math. Comp. 1980); Hager and Zhang (SIAM J. Optim. 2005) for the approximate Wolfe conditions;
+        Lewis and Overton (Math. Program. 2013) for the bisection.
+    """
+
+    memory: int = field(default=20, metadata={"static": True})
+    max_steps: Any = 20_000
+    escapes: bool = field(default=False, metadata={"static": True})
+
+    def init(self, problem: Problem, params: Params) -> LBFGSState:
+        iterate = evaluate(problem, params)
+        flat, _ = ravel_pytree(params)
+        empty = jnp.zeros((self.memory, flat.size), flat.dtype)
+        zero = jnp.zeros((), jnp.int32)
+        return LBFGSState(iterate, zero, zero + 1, jnp.zeros((), bool), empty, empty, iterate.grad_norm, zero)
+
+    def step(self, problem: Problem, state: LBFGSState) -> LBFGSState:
+        here = state.iterate
+        grad, unravel = ravel_pytree(here.grad)
+        inverse = ravel_pytree(jax.tree.map(lambda m, g: jnp.full_like(g, 1.0 / m), problem.metric(), here.grad))[0]
+        direction = -_two_loops(state.moves, state.changes, grad, inverse)
+        slope = grad @ direction
+        # A direction that is not downhill (rounding, or a useless memory) is replaced by the steepest one.
+        usable = jnp.isfinite(slope) & (slope < 0)
+        direction = jnp.where(usable, direction, -inverse * grad)
+        slope = jnp.where(usable, slope, -(grad @ (inverse * grad)))
+        first = jnp.where(state.steps == 0, jnp.minimum(1.0, jnp.sqrt(jnp.abs(here.value) / -slope)), 1.0)
+        there, trials, found = _line_search(problem, here, unravel(direction), slope, first)
+
+        eps = jnp.finfo(here.value.dtype).eps
+        iterate = tree.where(found, there, here)
+        move = ravel_pytree(iterate.params)[0] - ravel_pytree(here.params)[0]
+        change = ravel_pytree(iterate.grad)[0] - grad
+        keep = found & (move @ change > eps * (change @ (inverse * change)))
+        push = lambda rows, row: jnp.where(keep, jnp.roll(rows, -1, axis=0).at[-1].set(row), rows)  # noqa: E731
+        forget = ~found  # a failed search restarts from the steepest direction
+        shrunk = (iterate.grad_norm < 0.9 * state.best) | (here.value - iterate.value > 10 * eps * jnp.abs(here.value))
+        idle = jnp.where(shrunk, 0, state.idle + 1)
+        return LBFGSState(
+            iterate=iterate,
+            steps=state.steps + 1,
+            evaluations=state.evaluations + trials,
+            stalled=idle >= 50,
+            moves=jnp.where(forget, 0.0, push(state.moves, move)),
+            changes=jnp.where(forget, 0.0, push(state.changes, change)),
+            best=jnp.minimum(state.best, iterate.grad_norm),
+            idle=idle,
+        )
+
+
+def _two_loops(moves: jax.Array, changes: jax.Array, grad: jax.Array, inverse: jax.Array) -> jax.Array:
+    """The L-BFGS inverse Hessian times `grad`; empty rows of the memory are zero and drop out."""
+    products = jnp.sum(moves * changes, axis=1)
+    rho = jnp.where(products > 0, 1.0 / jnp.where(products > 0, products, 1.0), 0.0)
+
+    def backward(q: jax.Array, row: Any) -> tuple[jax.Array, jax.Array]:
+        s, y, r = row
+        alpha = r * (s @ q)
+        return q - alpha * y, alpha
+
+    q, alphas = jax.lax.scan(backward, grad, (moves, changes, rho), reverse=True)
+    newest = changes[-1]
+    curvature = newest @ (inverse * newest)
+    gamma = jnp.where(curvature > 0, products[-1] / jnp.where(curvature > 0, curvature, 1.0), 1.0)
+
+    def forward(p: jax.Array, row: Any) -> tuple[jax.Array, None]:
+        s, y, r, alpha = row
+        return p + s * (alpha - r * (y @ p)), None
+
+    return jax.lax.scan(forward, gamma * inverse * q, (moves, changes, rho, alphas))[0]
+
+
+def _line_search(problem: Problem, here: Iterate, direction: Params, slope: Any, first: Any) -> tuple[Iterate, Any, Any]:
+    """A point along `direction` that satisfies weak or approximate Wolfe conditions, the trials, and whether found."""
+    sufficient, curved = 1e-4, 0.9
+    noise = 10 * jnp.finfo(here.value.dtype).eps * jnp.maximum(1.0, jnp.abs(here.value))
+
+    def body(carry: Any) -> Any:
+        low, high, length, _, trials, _ = carry
+        there = evaluate(problem, tree.add(here.params, direction, length))
+        new_slope = tree.dot(there.grad, direction)
+        decreased = there.value <= here.value + sufficient * length * slope
+        approximate = (there.value <= here.value + noise) & (new_slope <= (2 * sufficient - 1) * slope)
+        short_enough = (decreased | approximate) & jnp.isfinite(there.grad_norm)
+        long_enough = new_slope >= curved * slope
+        low, high = jnp.where(short_enough, length, low), jnp.where(short_enough, high, length)
+        length = jnp.where(jnp.isfinite(high), (low + high) / 2, 2 * length)
+        return low, high, length, there, trials + 1, short_enough & long_enough
+
+    zero = jnp.zeros_like(here.value)
+    start = (zero, zero + jnp.inf, zero + first, here, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
+    _, _, _, there, trials, found = jax.lax.while_loop(lambda c: ~c[5] & (c[4] < 60), body, start)
+    return there, trials, found

@@ -1,0 +1,143 @@
+"""Trust-region Newton with truncated conjugate gradients."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ufm import tree
+from ufm.problem import Params, Problem
+from ufm.solvers.protocol import Iterate, evaluate
+
+
+class NewtonState(NamedTuple):
+    iterate: Iterate
+    steps: jax.Array
+    evaluations: jax.Array  # gradients and Hessian-vector products
+    stalled: jax.Array
+    radius: jax.Array  # in the problem's metric
+    best: jax.Array  # smallest gradient norm so far
+    idle: jax.Array  # steps at rounding level since the gradient last shrank
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class TrustRegion:
+    """Steihaug-Toint truncated CG in the metric sqrt(lam_W), sqrt(lam_H), quadratically convergent.
+
+    Negative curvature is followed to the boundary of the region, and a solve that ends at a strict saddle leaves it
+    along a certified direction. Near the solution, where the decrease of f drowns in rounding, the ratio of actual
+    to predicted decrease is regularised, so that the gradient reaches 1e-12 and below.
+
+    Args:
+        radius: the first region's radius, relative to the distance sqrt(2 f) within which every minimiser lies.
+        forcing: a step solves the Newton equation to the relative residual min(forcing, |g|), g in the dual metric.
+        max_products: Hessian-vector products in one step.
+        max_steps: default bound on steps of one solve.
+    Source:
+        Steihaug (SIAM J. Numer. Anal. 1983); Conn, Gould and Toint, Trust-Region Methods (2000), 17.4.2.
+    """
+
+    radius: Any = 0.5
+    forcing: Any = 0.1
+    max_products: Any = 1000
+    max_steps: Any = 1000
+    escapes: bool = field(default=True, metadata={"static": True})
+
+    def init(self, problem: Problem, params: Params) -> NewtonState:
+        iterate = evaluate(problem, params)
+        return NewtonState(
+            iterate=iterate,
+            steps=jnp.zeros((), jnp.int32),
+            evaluations=jnp.ones((), jnp.int32),
+            stalled=jnp.zeros((), bool),
+            # lam_W |W|^2 + lam_H |H|^2 + lam_b |b|^2 <= 2 f at every point below this one (losses >= 0).
+            radius=self.radius * jnp.sqrt(2 * jnp.abs(iterate.value)) + jnp.finfo(iterate.value.dtype).tiny,
+            best=iterate.grad_norm,
+            idle=jnp.zeros((), jnp.int32),
+        )
+
+    def step(self, problem: Problem, state: NewtonState) -> NewtonState:
+        here = state.iterate
+        _, hessian = jax.linearize(jax.grad(problem.objective), here.params)
+        move = _truncated_cg(hessian, here.grad, problem.metric(), state.radius, self.forcing, self.max_products)
+        there = evaluate(problem, tree.add(here.params, move.step))
+
+        eps = jnp.finfo(here.value.dtype).eps
+        noise = 1e3 * eps * jnp.maximum(1.0, jnp.abs(here.value))
+        ratio = (here.value - there.value + noise) / (move.decrease + noise)
+        finite = jnp.isfinite(there.value) & jnp.isfinite(there.grad_norm)
+        # Far below rounding the values carry no information; the gradient still does.
+        tiny = move.decrease < 10 * eps * jnp.maximum(1.0, jnp.abs(here.value))
+        accept = finite & jnp.where(tiny, there.grad_norm < here.grad_norm, ratio > 0.1)
+        radius = jnp.where(
+            ~finite | (ratio < 0.25), state.radius / 4, jnp.where(move.bounded & (ratio > 0.75), 2 * state.radius, state.radius)
+        )
+        iterate = tree.where(accept, there, here)
+        shrunk = iterate.grad_norm < 0.9 * state.best
+        idle = jnp.where(shrunk | ~tiny, 0, state.idle + 1)
+        size = jnp.sqrt(tree.dot(here.params, tree.multiply(problem.metric(), here.params)))
+        return NewtonState(
+            iterate=iterate,
+            steps=state.steps + 1,
+            evaluations=state.evaluations + move.products + 1,
+            stalled=(idle >= 5) | (radius < eps * 1e-3 * (size + radius)),
+            radius=radius,
+            best=jnp.minimum(state.best, iterate.grad_norm),
+            idle=idle,
+        )
+
+
+class _CG(NamedTuple):
+    step: Params
+    residual: Params
+    direction: Params
+    rho: jax.Array  # <residual, metric^-1 residual>
+    decrease: jax.Array  # of the quadratic model, >= 0
+    products: jax.Array
+    done: jax.Array
+    bounded: jax.Array  # ended on the boundary of the region
+
+
+def _truncated_cg(hessian: Any, grad: Params, metric: Params, radius: Any, forcing: Any, max_products: Any) -> _CG:
+    """Approximate minimiser of <g, s> + <s, Hess s>/2 over <s, metric s> <= radius^2."""
+    inverse = jax.tree.map(lambda m: 1.0 / m, metric)
+    steepest = tree.scale(tree.multiply(inverse, grad), -1.0)
+    rho = -tree.dot(grad, steepest)
+    eps = jnp.finfo(rho.dtype).eps
+    target = rho * jnp.maximum(jnp.minimum(forcing, jnp.sqrt(rho)), eps) ** 2
+
+    def norm2(x: Params) -> jax.Array:
+        return tree.dot(x, tree.multiply(metric, x))
+
+    def body(cg: _CG) -> _CG:
+        image = hessian(cg.direction)
+        curvature = tree.dot(cg.direction, image)
+        length2, inner = norm2(cg.direction), tree.dot(cg.step, tree.multiply(metric, cg.direction))
+        alpha = cg.rho / curvature
+        inside = norm2(tree.add(cg.step, cg.direction, alpha)) < radius**2
+        # Curvature at rounding level along a later direction is a symmetry of f, not a way down.
+        flat = (jnp.abs(curvature) <= 10 * eps * length2) & (cg.products > 0)
+        interior = (curvature > 0) & inside
+        gap2 = jnp.maximum(radius**2 - norm2(cg.step), 0.0)
+        to_boundary = gap2 / (inner + jnp.sqrt(inner**2 + length2 * gap2))
+        length = jnp.where(flat, 0.0, jnp.where(interior, alpha, to_boundary))
+        residual = tree.add(cg.residual, image, length)
+        scaled = tree.multiply(inverse, residual)
+        rho_new = tree.dot(residual, scaled)
+        return _CG(
+            step=tree.add(cg.step, cg.direction, length),
+            residual=residual,
+            direction=tree.add(tree.scale(scaled, -1.0), cg.direction, rho_new / cg.rho),
+            rho=rho_new,
+            # Along a conjugate direction the model falls by length * rho - length^2 * curvature / 2.
+            decrease=cg.decrease + length * (cg.rho - 0.5 * length * curvature),
+            products=cg.products + 1,
+            done=flat | ~interior | (rho_new <= target),
+            bounded=~flat & ~interior,
+        )
+
+    zero, false = jax.tree.map(jnp.zeros_like, grad), jnp.zeros((), bool)
+    start = _CG(zero, grad, steepest, rho, jnp.zeros_like(rho), jnp.zeros((), jnp.int32), rho == 0, false)
+    return jax.lax.while_loop(lambda cg: ~cg.done & (cg.products < max_products), body, start)

@@ -1,0 +1,88 @@
+"""Where to start: random with a scale, a simplex ETF, a perturbed point."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ufm.precision import exact, to_host
+from ufm.problem import Params, Problem, check_params, check_problem
+
+
+def random_start(problem: Problem, key: Any = 0, scale: float = 1.0) -> Params:
+    """Gaussian entries: W and H of variance scale^2 / d (rows and columns of norm about scale), b of scale^2 / K.
+
+    Drawn in float64 whatever the precision of the solve, so that float32 and float64 see the same point.
+
+    Args:
+        key: an int seed >= 0 or a jax PRNG key.
+        scale: > 0.
+    Raises:
+        ValueError: a negative seed, or a scale that is not finite and positive.
+    """
+    check_problem(problem, "random_start")
+    _check_scale(scale, "random_start")
+    with exact():
+        shapes = problem.shapes()
+        W, H, b = jax.random.split(as_key(key, "random_start"), 3)
+        width, height = scale / np.sqrt(problem.d), scale / np.sqrt(problem.K)
+        return to_host(
+            Params(
+                width * jax.random.normal(W, shapes.W, jnp.float64),
+                width * jax.random.normal(H, shapes.H, jnp.float64),
+                None if shapes.b is None else height * jax.random.normal(b, shapes.b, jnp.float64),
+            )
+        )
+
+
+def etf_start(problem: Problem, scale: float = 1.0) -> Params:
+    """Collapsed features on a simplex ETF: rows of W and features h_ki = w_k of norm `scale`, b = 0.
+
+    Raises:
+        ValueError: d < K - 1, where no simplex ETF exists, or a scale that is not finite and positive.
+    """
+    check_problem(problem, "etf_start")
+    _check_scale(scale, "etf_start")
+    K, d = problem.K, problem.d
+    if d < K - 1:
+        raise ValueError(f"etf_start: d={d} has no simplex ETF of K={K} classes. Pass d >= {K - 1}, or use random_start.")
+    # The last K - 1 left singular vectors of the centring matrix span the hyperplane orthogonal to the ones.
+    basis = np.linalg.qr(np.column_stack([np.ones(K), np.eye(K)[:, : K - 1]]))[0][:, 1:]
+    W = np.zeros((K, d))
+    W[:, : K - 1] = scale * basis * np.sqrt(K / (K - 1))
+    H = np.repeat(W, 1 if problem.merged else problem.sizes, axis=0).T
+    if problem.merged:
+        H = H * np.sqrt(problem.sizes)
+    return Params(W, H, None if problem.lam_b is None else np.zeros(K))
+
+
+def perturb(problem: Problem, params: Any, key: Any = 0, scale: float = 1e-3) -> Params:
+    """params + scale * Gaussian, for instance to leave a critical point.
+
+    Raises:
+        TypeError, ValueError: parameters that do not fit the problem; a scale that is not finite and positive.
+    """
+    check_problem(problem, "perturb")
+    point = check_params(problem, params, "perturb")
+    _check_scale(scale, "perturb")
+    with exact():
+        keys = jax.random.split(as_key(key, "perturb"), 3)
+        noise = [None if x is None else jax.random.normal(k, x.shape, jnp.float64) for x, k in zip(point, keys, strict=True)]
+        return Params(*[None if x is None else x + scale * np.asarray(e) for x, e in zip(point, noise, strict=True)])
+
+
+def as_key(key: Any, who: str) -> jax.Array:
+    """A PRNG key from an int seed or a key."""
+    if isinstance(key, jax.Array) and (jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape == (2,)):
+        return key
+    if isinstance(key, bool) or not isinstance(key, int | np.integer):
+        raise TypeError(f"{who}: key={key!r} is neither an int seed nor a jax PRNG key.")
+    if not 0 <= key < 2**63:
+        raise ValueError(f"{who}: key={key} is not a seed. Pass an int in [0, 2^63).")
+    return jax.random.key(int(key))
+
+
+def _check_scale(scale: Any, who: str) -> None:
+    if isinstance(scale, bool) or not isinstance(scale, int | float | np.number) or not (np.isfinite(scale) and scale > 0):
+        raise ValueError(f"{who}: scale={scale!r} is not a finite positive number.")

@@ -1,0 +1,36 @@
+"""Vector-space operations on pytrees of arrays."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def dot(x: Any, y: Any) -> jax.Array:
+    """<x, y>, the sum over all leaves of the entrywise products."""
+    return sum(jax.tree.leaves(jax.tree.map(lambda a, b: jnp.sum(a * b), x, y)), start=jnp.zeros(()))
+
+
+def add(x: Any, y: Any, scale: Any = 1.0) -> Any:
+    """x + scale * y."""
+    return jax.tree.map(lambda a, b: a + scale * b, x, y)
+
+
+def scale(x: Any, factor: Any) -> Any:
+    """factor * x."""
+    return jax.tree.map(lambda a: factor * a, x)
+
+
+def multiply(x: Any, y: Any) -> Any:
+    """Leaf by leaf product; a leaf of either may be a scalar."""
+    return jax.tree.map(lambda a, b: a * b, x, y)
+
+
+def max_abs(x: Any) -> jax.Array:
+    """max |x_i| over all entries of all leaves; NaN if any entry is NaN."""
+    return jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(x)]))
+
+
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """x where the scalar condition holds, else y."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), x, y)
