@@ -6,6 +6,7 @@ A loss is a frozen dataclass registered as a pytree, with
     convex: bool                 convex in Z and >= 0, so that a lower bound exists
     shift_invariant: bool        loss(Z + c 1^T) = loss(Z) for every constant c per sample
     conjugate: a method or None  conjugate(G, Y) -> [C], sup_z <g, z> - loss(z, y); +inf outside its domain (NumPy)
+    rank_bound: method or None   rank_bound(Y, sizes, nu, lam_b, d): a lower bound on f that uses rank(W H) <= d (NumPy)
     repair(G, Y, sizes)          a point of the conjugate's domain near G that keeps 1^T G and, when it is 0, G sizes
 """
 
@@ -28,6 +29,8 @@ class Loss(Protocol):
     def shift_invariant(self) -> bool: ...
     @property
     def conjugate(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None: ...
+    @property
+    def rank_bound(self) -> Callable[[np.ndarray, np.ndarray, float, float | None, int], float] | None: ...
     def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray: ...
     def __call__(self, Z: Any, Y: Any) -> Any: ...
 
@@ -49,6 +52,7 @@ class CrossEntropy:
     smoothing: Any = 0.0
     convex: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True
+    rank_bound: ClassVar[None] = None
 
     def __call__(self, Z: jax.Array, Y: jax.Array) -> jax.Array:
         margin = Z - jnp.sum(Y * Z, axis=0)  # <= 0 where the sample is classified correctly
@@ -94,6 +98,28 @@ class MSE:
         """1/2 |g|^2 + <g, y>; [C]."""
         return np.sum(G * (0.5 * G + Y), axis=0)
 
+    def rank_bound(self, Y: np.ndarray, sizes: np.ndarray, nu: float, lam_b: float | None, d: int) -> float:
+        """t E(Y) + (1 - t) E(Y centred), t = lam_b / (1 + lam_b), E the minimum without bias over rank(Z) <= d.
+
+        Minimising over b splits the data term exactly into these shares of its bias-free and free-bias forms; for
+        each, Mirsky's inequality on the singular values s of the targets leaves E = (1/2N) sum s^2 - sum_{j <= d}
+        (s_j - N nu)_+^2.
+
+        Source:
+            T9 and T10, derived for this project.
+        """
+        N = np.sum(sizes)
+        root = np.sqrt(sizes)
+
+        def least(targets: np.ndarray) -> float:
+            s = np.linalg.svd(targets, compute_uv=False)
+            kept = np.maximum(s[:d] - N * nu, 0.0)
+            return float(np.sum(s**2) - np.sum(kept**2)) / (2 * N)
+
+        weighted = Y * root
+        share = 1.0 if lam_b is None else lam_b / (1.0 + lam_b)
+        return share * least(weighted) + (1.0 - share) * least(weighted - np.outer(weighted @ root, root) / N)
+
     def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         """G itself: the conjugate is finite everywhere."""
         return G
@@ -116,6 +142,7 @@ class UserLoss:
     convex: bool = field(default=False, metadata={"static": True})
     shift_invariant: bool = field(default=False, metadata={"static": True})
     conjugate: ClassVar[None] = None
+    rank_bound: ClassVar[None] = None
 
     def __call__(self, Z: jax.Array, Y: jax.Array) -> jax.Array:
         return self.function(Z, Y)

@@ -171,7 +171,7 @@ def _check_loss(problem: Problem, who: str) -> None:
     loss = problem.loss
     if not callable(loss):
         raise TypeError(f"{who}: loss={loss!r} is not callable. Pass ufm.CrossEntropy(), ufm.MSE() or a function (Z, Y) -> [N].")
-    missing = [name for name in ("convex", "shift_invariant", "conjugate", "repair") if getattr(loss, name, loss) is loss]
+    missing = [name for name in ("convex", "shift_invariant", "conjugate", "rank_bound", "repair") if getattr(loss, name, loss) is loss]
     if missing:
         raise TypeError(f"{who}: loss {type(loss).__name__} lacks {', '.join(missing)}. Wrap a function in ufm.UserLoss(function).")
     if isinstance(loss, CrossEntropy):

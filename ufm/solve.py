@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ufm.certify.escape import descend
+from ufm.certify.point import examine
 from ufm.precision import as_dtype, exact, to_host
 from ufm.problem import Params, Problem, check_params, check_problem
 from ufm.solvers.newton import TrustRegion
@@ -134,6 +135,8 @@ def _drive(
     state = _init(solver, typed, jax.tree.map(lambda x: jnp.asarray(x, dtype), point))
     # No step is allowed yet: this call compiles the loop, so that compile time is known apart.
     state = jax.block_until_ready(_advance(solver, typed, state, tolerance, 0))
+    if solver.escapes:
+        examine(problem, point)
     compile_seconds, clock = time.perf_counter() - clock, time.perf_counter()
 
     kept: list[Any] = []

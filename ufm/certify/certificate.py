@@ -9,7 +9,7 @@ import numpy as np
 from ufm.certify.curvature import Curvature, curvature
 from ufm.certify.duality import LowerBound, lower_bound
 from ufm.certify.escape import escape_direction
-from ufm.certify.point import Point, examine
+from ufm.certify.point import Point, dual_ratio, examine
 from ufm.problem import Params, Problem, check_params, check_problem
 
 
@@ -108,7 +108,6 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
     verdict, reason = _judge(problem, point, gap, second, escape.curvature, gtol, gap_tolerance)
     W, H, b = point.params
     lam_W, lam_H, nu = float(problem.lam_W), float(problem.lam_H), float(problem.nu)
-    G = point.G / np.sqrt(problem.sizes) if problem.merged else point.G
     nuclear = np.sum(np.linalg.svd(W @ H, compute_uv=False))
     return Certificate(
         verdict=verdict,
@@ -120,7 +119,7 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
         grad_b=np.nan if b is None else float(np.max(np.abs(point.grad.b))),
         balance=float(np.linalg.norm(lam_W * W.T @ W - lam_H * H @ H.T)),
         nuclear_excess=float(lam_W / 2 * np.sum(W**2) + lam_H / 2 * np.sum(H**2) - nu * nuclear),
-        dual_ratio=float(np.linalg.norm(G, 2) / nu),
+        dual_ratio=dual_ratio(problem, point),
         lower_bound=bound.value,
         bound_method=bound.method,
         gap=gap,

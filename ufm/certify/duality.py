@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ufm.certify.point import Point
+from ufm.certify.point import Point, dual_ratio
 from ufm.problem import Problem
 
 
@@ -38,6 +38,11 @@ def lower_bound(problem: Problem, point: Point) -> LowerBound:
     if problem.loss.conjugate is not None:
         dual = _Dual(problem)
         bounds += [LowerBound(dual.best_multiple(A), f"dual, {name} (T15)") for name, A in _candidates(problem, point)]
+    if problem.loss.rank_bound is not None:
+        lam_b = None if problem.lam_b is None else float(problem.lam_b)
+        sizes, targets = np.asarray(problem.sizes, float), np.eye(problem.K)
+        ranked = problem.loss.rank_bound(targets, sizes, float(problem.nu), lam_b, problem.d)
+        bounds.append(LowerBound(ranked, f"singular values of the targets, rank <= {problem.d} (T9, T10)"))
     best = max(bounds, key=lambda bound: bound.value)
     # Rounding in the sums above: a few units in the last place of numbers of size 1 + |f|.
     return LowerBound(best.value - 8 * np.finfo(np.float64).eps * (1.0 + abs(point.value)), best.method)
@@ -65,8 +70,8 @@ def _first_order_bound(problem: Problem, point: Point) -> float:
         if float(problem.lam_b) == 0.0:
             return -np.inf
         gap += np.sum(point.grad.b**2) / (2 * float(problem.lam_b))
-    excess = np.linalg.norm(point.G / np.sqrt(problem.sizes) if problem.merged else point.G, 2) - nu
-    return point.value - gap - max(excess, 0.0) * point.value / nu
+    excess = max(dual_ratio(problem, point) - 1.0, 0.0)
+    return point.value - gap - excess * point.value
 
 
 def _candidates(problem: Problem, point: Point) -> Iterator[tuple[str, np.ndarray]]:

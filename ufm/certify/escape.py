@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ufm.certify.lanczos import smallest_eigenpair
-from ufm.certify.point import Point, as_float64, examine, hessian_product, value_at
+from ufm.certify.point import Point, as_float64, dual_ratio, examine, hessian_product, sample_gradient, value_at
 from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
 
@@ -33,7 +33,7 @@ def escape_direction(problem: Problem, point: Point) -> Escape:
     """
     W, H, b = point.params
     lam_W, lam_H = float(problem.lam_W), float(problem.lam_H)
-    G = point.G / np.sqrt(problem.sizes) if problem.merged else point.G
+    G = sample_gradient(problem, point)
     # The Gram matrix is K x K however many samples there are; the top singular vector is all that is needed.
     u = np.linalg.eigh(G @ G.T)[1][:, -1]
     image = G.T @ u
@@ -49,17 +49,17 @@ def escape_direction(problem: Problem, point: Point) -> Escape:
 def descend(problem: Problem, params: Params) -> Params | None:
     """A point clearly below a strict saddle at `params`, or None if no direction of negative curvature is found."""
     point = examine(problem, Params(*[None if x is None else np.asarray(x, np.float64) for x in params]))
-    for escape in _directions(problem, point):
-        step = _step_down(problem, point, escape.direction)
-        if escape.curvature < -1e-3 * float(problem.nu) and step is not None:
-            return step
+    if is_benign(problem) and dual_ratio(problem, point) < 1.0 + 1e-6:
+        return None  # T3: a global minimum
+    for direction in (escape_direction, lanczos_direction):
+        escape = direction(problem, point)
+        if escape.curvature < -1e-6 * float(problem.nu):
+            step = _step_down(problem, point, escape.direction)
+            if step is not None:
+                return step
+        if is_benign(problem):
+            return None  # T4: a saddle would have had the first direction
     return None
-
-
-def _directions(problem: Problem, point: Point):
-    yield escape_direction(problem, point)
-    if not is_benign(problem):
-        yield lanczos_direction(problem, point)
 
 
 def is_benign(problem: Problem) -> bool:

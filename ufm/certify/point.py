@@ -35,6 +35,17 @@ def examine(problem: Problem, params: Params) -> Point:
     return Point(params, float(value), grad, Z, G)
 
 
+def dual_ratio(problem: Problem, point: Point) -> float:
+    """|G|_2 / nu, G the gradient of the data loss in the logits (T3)."""
+    G = sample_gradient(problem, point)
+    return float(np.sqrt(np.linalg.eigvalsh(G @ G.T)[-1]) / problem.nu)
+
+
+def sample_gradient(problem: Problem, point: Point) -> np.ndarray:
+    """G in coordinates whose singular values are those of the full [K, N] gradient."""
+    return point.G / np.sqrt(problem.sizes) if problem.merged else point.G
+
+
 def as_float64(params: Params) -> Params:
     """jax float64 arrays; call inside `exact()`."""
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), params)

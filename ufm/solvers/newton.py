@@ -61,7 +61,9 @@ class TrustRegion:
     def step(self, problem: Problem, state: NewtonState) -> NewtonState:
         here = state.iterate
         _, hessian = jax.linearize(jax.grad(problem.objective), here.params)
-        move = _truncated_cg(hessian, here.grad, problem.metric(), state.radius, self.forcing, self.max_products)
+        metric = problem.metric()
+        size = jnp.sqrt(tree.dot(here.params, tree.multiply(metric, here.params)))
+        move = _truncated_cg(hessian, here.grad, metric, size, state.radius, self.forcing, self.max_products)
         there = evaluate(problem, tree.add(here.params, move.step))
 
         eps = jnp.finfo(here.value.dtype).eps
@@ -77,7 +79,6 @@ class TrustRegion:
         iterate = tree.where(accept, there, here)
         shrunk = iterate.grad_norm < 0.9 * state.best
         idle = jnp.where(shrunk | ~tiny, 0, state.idle + 1)
-        size = jnp.sqrt(tree.dot(here.params, tree.multiply(problem.metric(), here.params)))
         return NewtonState(
             iterate=iterate,
             steps=state.steps + 1,
@@ -100,13 +101,20 @@ class _CG(NamedTuple):
     bounded: jax.Array  # ended on the boundary of the region
 
 
-def _truncated_cg(hessian: Any, grad: Params, metric: Params, radius: Any, forcing: Any, max_products: Any) -> _CG:
-    """Approximate minimiser of <g, s> + <s, Hess s>/2 over <s, metric s> <= radius^2."""
+def _truncated_cg(
+    hessian: Any, grad: Params, metric: Params, size: Any, radius: Any, forcing: Any, max_products: Any
+) -> _CG:
+    """Approximate minimiser of <g, s> + <s, Hess s>/2 over <s, metric s> <= radius^2; size = |x| in the metric."""
     inverse = jax.tree.map(lambda m: 1.0 / m, metric)
     steepest = tree.scale(tree.multiply(inverse, grad), -1.0)
     rho = -tree.dot(grad, steepest)
     eps = jnp.finfo(rho.dtype).eps
-    target = rho * jnp.maximum(jnp.minimum(forcing, jnp.sqrt(rho)), eps) ** 2
+    # The gradient contains metric * x, so it carries rounding of eps * size in this norm; asking for less magnifies
+    # that rounding on the zero modes.
+    relative = jnp.maximum(jnp.minimum(forcing, jnp.sqrt(rho)), eps ** (1 / 3))
+    target = jnp.maximum(rho * relative**2, (10 * eps * size) ** 2)
+    # At a gradient g the symmetries of f have curvature up to |g|, of either sign: no way down, no Newton step.
+    zero_mode = 10 * eps + jnp.minimum(1e-6, jnp.sqrt(rho))
 
     def norm2(x: Params) -> jax.Array:
         return tree.dot(x, tree.multiply(metric, x))
@@ -117,8 +125,7 @@ def _truncated_cg(hessian: Any, grad: Params, metric: Params, radius: Any, forci
         length2, inner = norm2(cg.direction), tree.dot(cg.step, tree.multiply(metric, cg.direction))
         alpha = cg.rho / curvature
         inside = norm2(tree.add(cg.step, cg.direction, alpha)) < radius**2
-        # Curvature at rounding level along a later direction is a symmetry of f, not a way down.
-        flat = (jnp.abs(curvature) <= 10 * eps * length2) & (cg.products > 0)
+        flat = (jnp.abs(curvature) <= zero_mode * length2) & (cg.products > 0)
         interior = (curvature > 0) & inside
         gap2 = jnp.maximum(radius**2 - norm2(cg.step), 0.0)
         to_boundary = gap2 / (inner + jnp.sqrt(inner**2 + length2 * gap2))
@@ -139,5 +146,5 @@ def _truncated_cg(hessian: Any, grad: Params, metric: Params, radius: Any, forci
         )
 
     zero, false = jax.tree.map(jnp.zeros_like, grad), jnp.zeros((), bool)
-    start = _CG(zero, grad, steepest, rho, jnp.zeros_like(rho), jnp.zeros((), jnp.int32), rho == 0, false)
+    start = _CG(zero, grad, steepest, rho, jnp.zeros_like(rho), jnp.zeros((), jnp.int32), rho <= (eps * size) ** 2, false)
     return jax.lax.while_loop(lambda cg: ~cg.done & (cg.products < max_products), body, start)
