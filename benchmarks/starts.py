@@ -14,7 +14,6 @@ import ufm
 from ufm.verify.predict import predict
 
 SIZES = [(4, 10, 8), (10, 50, 20), (10, 10, 9), (100, 10, 110)]
-DECAYS = [(5e-3, 5e-3), (5e-4, 5e-2), (5e-2, 5e-4), (5e-4, 5e-4), (1e-3, 1e-2)]
 BIAS = [None, 0.0, 1e-2]
 
 
@@ -32,11 +31,17 @@ def main() -> None:
                 print(_row(K, n, d, loss, lam_b, options.starts, options.scale), flush=True)
 
 
+def _decays(key: int) -> tuple[float, float]:
+    """Both in 5e-4 .. 5e-2, so that their ratio runs over 1/100 .. 100."""
+    lam_W, lam_H = 10 ** np.random.default_rng(key).uniform(np.log10(5e-4), np.log10(5e-2), size=2)
+    return float(lam_W), float(lam_H)
+
+
 def _row(K: int, n: int, d: int, loss: object, lam_b: float | None, starts: int, scale: float) -> str:
     converged = certified = 0
     gaps, differences, steps, products, seconds = [], [], [], [], []
     for key in range(starts):
-        lam_W, lam_H = DECAYS[key % len(DECAYS)]
+        lam_W, lam_H = _decays(key)
         problem = ufm.Problem(K=K, n=n, d=d, lam_W=lam_W, lam_H=lam_H, lam_b=lam_b, loss=loss)
         start = ufm.random_start(problem, key, scale)
         began = time.perf_counter()

@@ -40,16 +40,15 @@ class Collapse:
         nc2_equinorm_H, nc2_equinorm_W: std_k / mean_k (ddof 0) of |m_k - m|, of |w_k|, in [0, sqrt(K-1)]. Papyan.
             NaN: equal means; W = 0.
         nc2_equiangular_H, nc2_equiangular_W: mean_{k != l} |cos + 1/(K-1)| of the m_k - m, of the w_k, in
-            [0, K/(K-1)]. Papyan. NaN: some |m_k - m| <= cut; some w_k = 0 up to rounding.
+            [0, K/(K-1)]. Papyan. NaN: some |m_k - m| <= cut; some w_k = 0.
         nc2_gram_H, nc2_gram_W, nc2_gram_Wc: | G/|G|_F - E |_F, G = C^T C, W W^T, or that of W centred, in [0, 2].
             Zhu for _W, Zhou et al. (ICML 2022) for _Wc. NaN: equal means; W = 0; equal rows of W.
         nc3: | W/|W|_F - C^T/|C|_F |_F, in [0, 2]. Papyan. NaN: W = 0 or equal means.
-        nc3_gram: | W C/|W C|_F - E |_F, in [0, 2]. Zhu, centred by m; near 0 for any interpolator of one-hot
-            targets, so read nc3 first. NaN: W C = 0 up to rounding.
+        nc3_gram: | W C/|W C|_F - E |_F, in [0, 2]. Zhu, class-mean centred; ~0 for any interpolator. NaN: W C = 0.
         nc4: rate of DISAGREEMENT, in [0, 1]: samples whose set of maximal logits W h + b differs from the set of
             nearest class means (Papyan, as sets). Ties up to rounding belong to the sets; so relabelling classes
-            changes nothing, and merged classes with merged w_k agree. NaN: equal means or overflowing logits.
-        margin_min, margin_mean: over samples, z_{y_i} - max_{j != y_i} z_j of z = W h_i + b. NaN: overflowing logits.
+            changes nothing, and merged classes with merged w_k agree. NaN: equal means or overflow.
+        margin_min, margin_mean: over samples, z_{y_i} - max_{j != y_i} z_j of z = W h_i + b. NaN: b / |W H| overflows.
         accuracy: samples whose label alone has the largest logit, in [0, 1]; a tie is an error, as in nc4's sets.
     """
 
@@ -73,7 +72,7 @@ class Collapse:
     accuracy: float
 
 
-def collapse(H: Any, labels: Any, W: Any = None, b: Any = None, *, rank: int | None = None) -> Collapse:
+def collapse(H: Any, labels: Any, W: Any = None, b: Any = None, *, rank: int | np.integer | None = None) -> Collapse:
     """NC1-NC4 and margins of features H with labels, and of the classifier z = W h + b if there is one.
 
     Args:
@@ -102,10 +101,10 @@ def collapse(H: Any, labels: Any, W: Any = None, b: Any = None, *, rank: int | N
     rank = min(int(np.sum(s > cut)), K - 1) if rank is None else int(rank)
     apart = bool(s[0] > cut)
     C = C if apart else np.zeros_like(C)  # equal up to rounding is equal
-    V = np.zeros((K, d)) if W is None else _scaled(W)[0]  # a zero classifier has no direction either: NaN
-    Vc, floor = V - np.mean(V, axis=0), ROUNDING * norm(V)
+    V, exponent_W = (np.zeros((K, d)), 0) if W is None else _scaled(W)  # no classifier has no direction either: NaN
+    Vc, size = V - np.mean(V, axis=0), float(norm(V))
     nearest = _nearest(labels, A, Q, scale) if apart else None
-    decisions = NO_DECISIONS if W is None else _decisions(H, labels, W, b, nearest)
+    decisions = NO_DECISIONS if W is None else _decisions(V, X, b, exponent_W + exponent, labels, nearest)
     with np.errstate(over="ignore"):
         spectrum, cut_H = np.ldexp(np.pad(s, (0, K - s.size)), exponent), float(np.ldexp(cut, exponent))
     return Collapse(
@@ -117,12 +116,12 @@ def collapse(H: Any, labels: Any, W: Any = None, b: Any = None, *, rank: int | N
         nc2_equinorm_H=_equinorm(C.T),
         nc2_equinorm_W=_equinorm(V),
         nc2_equiangular_H=_equiangular(C.T, cut),
-        nc2_equiangular_W=_equiangular(V, floor),
+        nc2_equiangular_W=_equiangular(V, ROUNDING * size),
         nc2_gram_H=_simplex_distance(C.T @ C, 0.0),
         nc2_gram_W=_simplex_distance(V @ V.T, 0.0),
-        nc2_gram_Wc=_simplex_distance(Vc @ Vc.T, floor**2),
-        nc3=float(norm(V / norm(V) - C.T / norm(C))) if apart and V.any() else NAN,
-        nc3_gram=_simplex_distance(V @ C, cut * norm(V)),
+        nc2_gram_Wc=_simplex_distance(Vc @ Vc.T, (ROUNDING * size) ** 2),
+        nc3=float(norm(V / size - C.T / norm(C))) if apart and V.any() else NAN,
+        nc3_gram=_simplex_distance(V @ C, cut * size),
         **decisions,
     )
 
@@ -168,21 +167,21 @@ def _simplex_distance(G: np.ndarray, floor: float) -> float:
     return float(norm(G / size - (np.eye(K) - 1.0 / K) / np.sqrt(K - 1.0))) if size > floor else NAN
 
 
-def _decisions(H: np.ndarray, labels: np.ndarray, W: np.ndarray, b: Any, nearest: Any) -> dict[str, float]:
-    b = np.zeros(W.shape[0]) if b is None else b
-    with np.errstate(over="ignore", invalid="ignore"):
-        Z = W @ H + b[:, None]
-        size = np.max(norm(W, axis=1)) * norm(H, axis=0) + np.max(np.abs(b))
-    if not (np.all(np.isfinite(Z)) and np.all(np.isfinite(size))):
+@np.errstate(over="ignore")
+def _decisions(V: Any, X: Any, b: Any, exponent: int, labels: np.ndarray, nearest: Any) -> dict[str, float]:
+    """nc4, margins and accuracy of the logits 2^exponent V X + b, compared in units of 2^exponent."""
+    b = np.zeros(V.shape[0]) if b is None else np.ldexp(b, -exponent)
+    if not np.all(np.isfinite(b)):
         return NO_DECISIONS
-    maximal = np.max(Z, axis=0) - Z <= ROUNDING * size
+    Z = V @ X + b[:, None]
+    maximal = np.max(Z, axis=0) - Z <= ROUNDING * (np.max(norm(V, axis=1)) * norm(X, axis=0) + np.max(np.abs(b)))
     own = labels, np.arange(labels.size)
     correct = maximal[own] & (np.sum(maximal, axis=0) == 1)
     margin = Z[own]
     Z[own] = -np.inf
-    margin = margin - np.max(Z, axis=0)
+    margin -= np.max(Z, axis=0)
     nc4 = NAN if nearest is None else np.mean(np.any(maximal != nearest, axis=0))
-    values = nc4, np.min(margin), np.mean(margin), np.mean(correct)
+    values = nc4, *np.ldexp([np.min(margin), np.mean(margin)], exponent), np.mean(correct)
     return {name: float(value) for name, value in zip(NO_DECISIONS, values, strict=True)}
 
 

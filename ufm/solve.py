@@ -15,7 +15,7 @@ from ufm.certify.point import examine
 from ufm.precision import as_dtype, exact, to_host
 from ufm.problem import Params, Problem, check_params, check_problem
 from ufm.solvers.newton import TrustRegion
-from ufm.start import as_key, random_start
+from ufm.start import generator, random_start
 
 
 class Status(IntEnum):
@@ -113,7 +113,7 @@ def solve(
     gtol = _checked_gtol(gtol, dtype)
     max_steps = _checked_steps(solver.max_steps if max_steps is None else max_steps)
     stops = _checked_record(record, max_steps)
-    as_key(key, "solve")
+    generator(key, "solve")
     point = random_start(problem, key) if start is None else check_params(problem, start, "solve")
     with exact():
         return _drive(problem, point, solver, gtol, max_steps, stops, progress, dtype)

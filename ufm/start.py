@@ -3,10 +3,8 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem, check_params, check_problem
 
 
@@ -23,17 +21,14 @@ def random_start(problem: Problem, key: Any = 0, scale: float = 1.0) -> Params:
     """
     check_problem(problem, "random_start")
     _check_scale(scale, "random_start")
-    with exact():
-        shapes = problem.shapes()
-        W, H, b = jax.random.split(as_key(key, "random_start"), 3)
-        width, height = scale / np.sqrt(problem.d), scale / np.sqrt(problem.K)
-        return to_host(
-            Params(
-                width * jax.random.normal(W, shapes.W, jnp.float64),
-                width * jax.random.normal(H, shapes.H, jnp.float64),
-                None if shapes.b is None else height * jax.random.normal(b, shapes.b, jnp.float64),
-            )
-        )
+    rng = generator(key, "random_start")
+    shapes = problem.shapes()
+    width, height = scale / np.sqrt(problem.d), scale / np.sqrt(problem.K)
+    return Params(
+        W=width * rng.standard_normal(shapes.W),
+        H=width * rng.standard_normal(shapes.H),
+        b=None if shapes.b is None else height * rng.standard_normal(shapes.b),
+    )
 
 
 def etf_start(problem: Problem, scale: float = 1.0) -> Params:
@@ -66,21 +61,19 @@ def perturb(problem: Problem, params: Any, key: Any = 0, scale: float = 1e-3) ->
     check_problem(problem, "perturb")
     point = check_params(problem, params, "perturb")
     _check_scale(scale, "perturb")
-    with exact():
-        keys = jax.random.split(as_key(key, "perturb"), 3)
-        noise = [None if x is None else jax.random.normal(k, x.shape, jnp.float64) for x, k in zip(point, keys, strict=True)]
-        return Params(*[None if x is None else x + scale * np.asarray(e) for x, e in zip(point, noise, strict=True)])
+    rng = generator(key, "perturb")
+    return Params(*[None if x is None else x + scale * rng.standard_normal(x.shape) for x in point])
 
 
-def as_key(key: Any, who: str) -> jax.Array:
-    """A PRNG key from an int seed or a key."""
-    if isinstance(key, jax.Array) and (jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape == (2,)):
-        return key
+def generator(key: Any, who: str) -> np.random.Generator:
+    """The stream of an int seed, or of a jax PRNG key. NumPy's, because it compiles nothing for each new shape."""
+    if isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ():
+        return np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     if isinstance(key, bool) or not isinstance(key, int | np.integer):
-        raise TypeError(f"{who}: key={key!r} is neither an int seed nor a jax PRNG key.")
+        raise TypeError(f"{who}: key={key!r} is neither an int seed nor a jax PRNG key. Pass e.g. key=0.")
     if not 0 <= key < 2**63:
         raise ValueError(f"{who}: key={key} is not a seed. Pass an int in [0, 2^63).")
-    return jax.random.key(int(key))
+    return np.random.default_rng(int(key))
 
 
 def _check_scale(scale: Any, who: str) -> None:

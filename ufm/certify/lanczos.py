@@ -43,11 +43,11 @@ def smallest_eigenpair(
         basis[k] = q
         w = project(product(q))
         alpha[k] = q @ w
-        for _ in range(2):
-            w = w - basis[: k + 1].T @ (basis[: k + 1] @ w)
+        for _ in range(2):  # twice is enough; projecting again keeps amplified rounding out of the range's complement
+            w = project(w - basis[: k + 1].T @ (basis[: k + 1] @ w))
         beta[k] = np.linalg.norm(w)
         scale = np.max(np.abs(alpha[: k + 1])) + np.max(beta[: k + 1])
-        exhausted = beta[k] <= 1e-14 * scale
+        exhausted = beta[k] <= 1e-13 * scale
         if exhausted or k + 1 == steps or (k + 1) % 10 == 0:
             values, vectors = eigh_tridiagonal(alpha[: k + 1], beta[:k], select="i", select_range=(0, 0))
             estimate = beta[k] * abs(vectors[-1, 0])
