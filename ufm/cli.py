@@ -1,2 +1,118 @@
-def main():
-    print("ok")
+"""The command line: `ufm solve` and its options. Results go to stdout, progress and errors to stderr."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from ufm.face.record import installed
+from ufm.face.solve import BadOptionError, run_solve
+
+EPILOG = """\
+exit status: 0 the solve converged; 1 it did not (the report says why); 2 the options are wrong.
+
+examples:
+  ufm solve --K 4 --n 20 --d 3 --loss mse --lam-b none
+  ufm solve --n 50,20,5 --json
+  ufm solve --solver sgd --lr 1 --momentum 0.9 --max-steps 20000
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line instead of the whole usage."""
+        self.exit(2, f"{self.prog}: {message} See {self.prog} --help.\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the arguments without the program's name; default those of the process.
+    Returns:
+        The exit status: 0 converged, 1 not converged, 2 bad input, 130 interrupted.
+    """
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    try:
+        return run_solve(options)
+    except BadOptionError as error:
+        print(f"ufm solve: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ufm solve: interrupted.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="ufm", description="Neural Collapse theory: models solved, certified and set against theory.")
+    parser.add_argument("--version", action="version", version=f"ufm {installed('ufm')}")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    solve = commands.add_parser(
+        "solve",
+        help="solve, certify and compare one unconstrained features model",
+        description="Solve one unconstrained features model, certify the point, set it against theory, draw it.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _problem_options(solve.add_argument_group("the problem"))
+    _solver_options(solve.add_argument_group("the solver"))
+    _output_options(solve.add_argument_group("the output"))
+    return parser
+
+
+def _problem_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--K", type=int, help="classes (default 10, or as many as --n has sizes)")
+    group.add_argument(
+        "--n", type=_sizes, default=50, metavar="N", help="samples per class: 50, or sizes such as 50,20,5"
+    )
+    group.add_argument("--d", type=int, default=20, help="features (default 20)")
+    group.add_argument(
+        "--loss", choices=("ce", "mse"), default="ce", help="cross-entropy (default) or mean squared error"
+    )
+    group.add_argument("--smoothing", type=float, help="label smoothing of ce, in [0, 1) (default 0)")
+    group.add_argument("--lam-W", type=float, default=5e-3, metavar="X", help="decay of W (default 5e-3)")
+    group.add_argument("--lam-H", type=float, default=5e-3, metavar="X", help="decay of H (default 5e-3)")
+    group.add_argument(
+        "--lam-b", type=_bias, default=1e-2, metavar="X", help="decay of b (default 1e-2); 0: free bias, none: no bias"
+    )
+
+
+def _solver_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--solver", choices=("newton", "lbfgs", "sgd", "adam"), default="newton", help="default newton")
+    group.add_argument("--lr", type=float, metavar="X", help="learning rate of sgd (default 1) or adam (default 0.01)")
+    group.add_argument("--momentum", type=float, metavar="X", help="of sgd (default 0.9)")
+    group.add_argument("--start", choices=("random", "etf"), default="random", help="where to start (default random)")
+    group.add_argument("--key", type=int, help="seed of the random start (default 0)")
+    group.add_argument("--scale", type=float, default=1.0, metavar="X", help="size of the start (default 1)")
+    group.add_argument("--gtol", type=float, metavar="X", help="gradient to reach (default 1e-12, in float32 1e-6)")
+    group.add_argument("--max-steps", type=int, metavar="N", help="bound on the steps (default the solver's)")
+    group.add_argument("--dtype", default="float64", metavar="T", help="float64 (default) or float32")
+
+
+def _output_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--out", default="ufm-solve", metavar="PATH", help="the picture is PATH.png and PATH.pdf (default ufm-solve)"
+    )
+    group.add_argument("--no-figure", action="store_true", help="draw no picture")
+    group.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def _sizes(text: str) -> int | tuple[int, ...]:
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither an integer nor integers with commas.") from None
+    return sizes if "," in text else sizes[0]
+
+
+def _bias(text: str) -> float | None:
+    if text.lower() == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor none.") from None

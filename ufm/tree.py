@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 def dot(x: Any, y: Any) -> jax.Array:
     """<x, y>, the sum over all leaves of the entrywise products."""
-    return sum(jax.tree.leaves(jax.tree.map(lambda a, b: jnp.sum(a * b), x, y)), start=jnp.zeros(()))
+    return jnp.sum(jnp.stack(jax.tree.leaves(jax.tree.map(lambda a, b: jnp.sum(a * b), x, y))))
 
 
 def add(x: Any, y: Any, scale: Any = 1.0) -> Any:

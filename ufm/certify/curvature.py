@@ -160,7 +160,7 @@ def _by_lanczos(problem: Problem, point: Point, frame: _Frame, structured: bool,
             return pack(to_host(hessian_product(typed, at, as_float64(unpack(x)))))
 
         top = smallest_eigenpair(lambda x: -product(x), dimension, steps=20, tolerance=1e-2)
-        pair = smallest_eigenpair(product, dimension, steps=max(50, min(400, 40_000_000 // dimension)), project=project)
+        pair = smallest_eigenpair(product, dimension, steps=max(50, min(300, 10_000_000 // dimension)), project=project)
     tolerance = tolerance_at(-top.value, dimension)
     if not structured:
         index = None
