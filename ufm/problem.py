@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ufm.losses import CrossEntropy, UserLoss
+from ufm.losses import MSE, CrossEntropy, UserLoss
 
 
 class Params(NamedTuple):
@@ -109,8 +109,8 @@ class Problem:
         return Params((self.K, self.d), (self.d, columns), None if self.lam_b is None else (self.K,))
 
     def astype(self, dtype: Any) -> "Problem":
-        """The same problem with every leaf an array of this dtype."""
-        return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), self)
+        """The same problem with every leaf a NumPy scalar array of this dtype."""
+        return jax.tree.map(lambda leaf: np.asarray(leaf, dtype), self)
 
 
 def check_problem(problem: Any, who: str) -> None:
@@ -180,6 +180,8 @@ def _check_loss(problem: Problem, who: str) -> None:
             raise TypeError(f"{who}: smoothing={smoothing!r} is not a real scalar. Pass a float in [0, 1).")
         if not 0.0 <= float(smoothing) < 1.0:
             raise ValueError(f"{who}: smoothing={float(smoothing)} is outside [0, 1). At 1 the targets carry no label.")
+    if isinstance(loss, CrossEntropy | MSE):
+        return
     columns = problem.shapes().H[1]
     like = jax.ShapeDtypeStruct((problem.K, columns), np.float32)
     try:

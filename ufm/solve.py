@@ -130,9 +130,9 @@ def _drive(
     dtype: np.dtype,
 ) -> Solution:
     typed = problem.astype(dtype)
-    tolerance = jnp.asarray(gtol, dtype)
+    tolerance = np.asarray(gtol, dtype)
     clock = time.perf_counter()
-    state = _init(solver, typed, jax.tree.map(lambda x: jnp.asarray(x, dtype), point))
+    state = _init(solver, typed, jax.tree.map(lambda x: np.asarray(x, dtype), point))
     # No step is allowed yet: this call compiles the loop, so that compile time is known apart.
     state = jax.block_until_ready(_advance(solver, typed, state, tolerance, 0))
     if solver.escapes:
@@ -150,7 +150,7 @@ def _drive(
             left = descend(problem, to_host(state.iterate.params))
             if left is not None:
                 escapes += 1
-                state = _restart(solver, typed, jax.tree.map(lambda x: jnp.asarray(x, dtype), left), state)
+                state = _restart(solver, typed, jax.tree.map(lambda x: np.asarray(x, dtype), left), state)
                 continue
         if status is not None:
             break

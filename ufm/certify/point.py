@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ufm.precision import exact, to_host
@@ -47,8 +46,8 @@ def sample_gradient(problem: Problem, point: Point) -> np.ndarray:
 
 
 def as_float64(params: Params) -> Params:
-    """jax float64 arrays; call inside `exact()`."""
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), params)
+    """The same parameters as NumPy float64 arrays."""
+    return jax.tree.map(lambda x: np.asarray(x, np.float64), params)
 
 
 @jax.jit

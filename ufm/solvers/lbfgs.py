@@ -17,8 +17,11 @@ class LBFGSState(NamedTuple):
     steps: jax.Array
     evaluations: jax.Array
     stalled: jax.Array
-    moves: jax.Array  # [memory, P] differences of points, newest last
+    moves: jax.Array  # [memory, P] differences of points, a ring
     changes: jax.Array  # [memory, P] differences of gradients
+    rho: jax.Array  # [memory] 1 / <move, change>; 0 marks an empty row
+    scale: jax.Array  # of the initial inverse Hessian
+    newest: jax.Array  # row of the ring
     best: jax.Array
     idle: jax.Array
 
@@ -48,13 +51,26 @@ class LBFGS:
         flat, _ = ravel_pytree(params)
         empty = jnp.zeros((self.memory, flat.size), flat.dtype)
         zero = jnp.zeros((), jnp.int32)
-        return LBFGSState(iterate, zero, zero + 1, jnp.zeros((), bool), empty, empty, iterate.grad_norm, zero)
+        one = jnp.ones((), flat.dtype)
+        return LBFGSState(
+            iterate=iterate,
+            steps=zero,
+            evaluations=zero + 1,
+            stalled=jnp.zeros((), bool),
+            moves=empty,
+            changes=empty,
+            rho=jnp.zeros(self.memory, flat.dtype),
+            scale=one,
+            newest=zero,
+            best=iterate.grad_norm,
+            idle=zero,
+        )
 
     def step(self, problem: Problem, state: LBFGSState) -> LBFGSState:
         here = state.iterate
         grad, unravel = ravel_pytree(here.grad)
         inverse = ravel_pytree(jax.tree.map(lambda m, g: jnp.full_like(g, 1.0 / m), problem.metric(), here.grad))[0]
-        direction = -_two_loops(state.moves, state.changes, grad, inverse)
+        direction = -_two_loops(state, grad, inverse)
         slope = grad @ direction
         # A direction that is not downhill (rounding, or a useless memory) is replaced by the steepest one.
         usable = jnp.isfinite(slope) & (slope < 0)
@@ -67,9 +83,11 @@ class LBFGS:
         iterate = tree.where(found, there, here)
         move = ravel_pytree(iterate.params)[0] - ravel_pytree(here.params)[0]
         change = ravel_pytree(iterate.grad)[0] - grad
-        keep = found & (move @ change > eps * (change @ (inverse * change)))
-        push = lambda rows, row: jnp.where(keep, jnp.roll(rows, -1, axis=0).at[-1].set(row), rows)  # noqa: E731
-        forget = ~found  # a failed search restarts from the steepest direction
+        product, curvature = move @ change, change @ (inverse * change)
+        keep = found & (product > eps * curvature)
+        row = jnp.where(keep, (state.newest + 1) % self.memory, state.newest)
+        # Rows are written in place; a failed search forgets them all, to restart from the steepest direction.
+        rho = jnp.where(found, state.rho, 0.0).at[row].set(jnp.where(keep, 1.0 / product, jnp.where(found, state.rho[row], 0.0)))
         shrunk = (iterate.grad_norm < 0.9 * state.best) | (here.value - iterate.value > 10 * eps * jnp.abs(here.value))
         idle = jnp.where(shrunk, 0, state.idle + 1)
         return LBFGSState(
@@ -77,33 +95,32 @@ class LBFGS:
             steps=state.steps + 1,
             evaluations=state.evaluations + trials,
             stalled=idle >= 50,
-            moves=jnp.where(forget, 0.0, push(state.moves, move)),
-            changes=jnp.where(forget, 0.0, push(state.changes, change)),
+            moves=state.moves.at[row].set(jnp.where(keep, move, state.moves[row])),
+            changes=state.changes.at[row].set(jnp.where(keep, change, state.changes[row])),
+            rho=rho,
+            scale=jnp.where(keep, product / curvature, jnp.where(found, state.scale, 1.0)),
+            newest=row,
             best=jnp.minimum(state.best, iterate.grad_norm),
             idle=idle,
         )
 
 
-def _two_loops(moves: jax.Array, changes: jax.Array, grad: jax.Array, inverse: jax.Array) -> jax.Array:
-    """The L-BFGS inverse Hessian times `grad`; empty rows of the memory are zero and drop out."""
-    products = jnp.sum(moves * changes, axis=1)
-    rho = jnp.where(products > 0, 1.0 / jnp.where(products > 0, products, 1.0), 0.0)
+def _two_loops(state: LBFGSState, grad: jax.Array, inverse: jax.Array) -> jax.Array:
+    """The L-BFGS inverse Hessian times `grad`; empty rows of the ring have rho = 0 and drop out."""
+    memory = state.rho.size
+    newest_first = (state.newest - jnp.arange(memory)) % memory
 
     def backward(q: jax.Array, row: Any) -> tuple[jax.Array, jax.Array]:
-        s, y, r = row
-        alpha = r * (s @ q)
-        return q - alpha * y, alpha
+        alpha = state.rho[row] * (state.moves[row] @ q)
+        return q - alpha * state.changes[row], alpha
 
-    q, alphas = jax.lax.scan(backward, grad, (moves, changes, rho), reverse=True)
-    newest = changes[-1]
-    curvature = newest @ (inverse * newest)
-    gamma = jnp.where(curvature > 0, products[-1] / jnp.where(curvature > 0, curvature, 1.0), 1.0)
+    q, alphas = jax.lax.scan(backward, grad, newest_first)
 
-    def forward(p: jax.Array, row: Any) -> tuple[jax.Array, None]:
-        s, y, r, alpha = row
-        return p + s * (alpha - r * (y @ p)), None
+    def forward(p: jax.Array, item: Any) -> tuple[jax.Array, None]:
+        row, alpha = item
+        return p + state.moves[row] * (alpha - state.rho[row] * (state.changes[row] @ p)), None
 
-    return jax.lax.scan(forward, gamma * inverse * q, (moves, changes, rho, alphas))[0]
+    return jax.lax.scan(forward, state.scale * inverse * q, (newest_first[::-1], alphas[::-1]))[0]
 
 
 def _line_search(problem: Problem, here: Iterate, direction: Params, slope: Any, first: Any) -> tuple[Iterate, Any, Any]:
