@@ -200,7 +200,7 @@ def _golden_max(function: Callable[[float], float], top: float) -> float:
     low, high = 0.0, top
     left, right = high - ratio * (high - low), low + ratio * (high - low)
     f_left, f_right = function(left), function(right)
-    for _ in range(60):
+    for _ in range(40):  # to 1e-8 of the interval, hence to 1e-16 in the maximum
         if f_left >= f_right:
             high, right, f_right = right, left, f_left
             left = high - ratio * (high - low)

@@ -28,7 +28,8 @@ class TrustRegion:
 
     Negative curvature is followed to the boundary of the region, and a solve that ends at a strict saddle leaves it
     along a certified direction. Near the solution, where the decrease of f drowns in rounding, the ratio of actual
-    to predicted decrease is regularised, so that the gradient reaches 1e-12 and below.
+    to predicted decrease is regularised, so that the gradient reaches 1e-12 and below. A start farther out than ten
+    times the ball that contains every minimiser is scaled back to there: beyond, f is all kinks to a quadratic model.
 
     Args:
         radius: the first region's radius, relative to the distance sqrt(2 f) within which every minimiser lies.
@@ -46,7 +47,7 @@ class TrustRegion:
     escapes: bool = field(default=True, metadata={"static": True})
 
     def init(self, problem: Problem, params: Params) -> NewtonState:
-        iterate = evaluate(problem, params)
+        iterate = evaluate(problem, _within_reach(problem, params))
         return NewtonState(
             iterate=iterate,
             steps=jnp.zeros((), jnp.int32),
@@ -88,6 +89,13 @@ class TrustRegion:
             best=jnp.minimum(state.best, iterate.grad_norm),
             idle=idle,
         )
+
+
+def _within_reach(problem: Problem, params: Params) -> Params:
+    """`params`, scaled back if lam_W |W|^2 + lam_H |H|^2 + lam_b |b|^2 exceeds 100 times its bound 2 f(0) at minima."""
+    bound = 2 * jnp.abs(problem.objective(jax.tree.map(jnp.zeros_like, params)))
+    size2 = tree.dot(params, tree.multiply(problem.metric(), params))
+    return tree.scale(params, jnp.where((size2 > 100 * bound) & (bound > 0), 10 * jnp.sqrt(bound / size2), 1.0))
 
 
 class _CG(NamedTuple):
