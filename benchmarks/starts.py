@@ -24,7 +24,9 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=range(len(SIZES)), help="which of the sizes")
     parser.add_argument("--scale", type=float, default=1.0)
     options = parser.parse_args()
-    print(f"{'K':>4} {'n':>3} {'d':>4} {'loss':>13} {'lam_b':>6} | conv  glob | max gap/(1+|f|)  max |f-f*| | steps  evals   ms")
+    print(
+        f"{'K':>4} {'n':>3} {'d':>4} {'loss':>13} {'lam_b':>6} | conv  glob | max gap/(1+|f|)  max |f-f*| | steps  evals   ms"
+    )
     for K, n, d in (SIZES[i] for i in options.sizes):
         for loss in (ufm.CrossEntropy(), ufm.MSE()):
             for lam_b in BIAS:
@@ -54,9 +56,15 @@ def _row(K: int, n: int, d: int, loss: object, lam_b: float | None, starts: int,
         differences.append(abs(certificate.value - predict(problem).value))
         steps.append(solution.steps)
         products.append(solution.evaluations)
-        if solution.status is not ufm.Status.CONVERGED or certificate.verdict is not ufm.Verdict.GLOBAL_MINIMUM or solution.escapes:
-            print(f"     key {key} {problem.lam_W:g} {problem.lam_H:g}: {solution.status.name} {solution.message}; "
-                  f"{certificate.verdict.name} {certificate.reason}; escapes {solution.escapes}")
+        if (
+            solution.status is not ufm.Status.CONVERGED
+            or certificate.verdict is not ufm.Verdict.GLOBAL_MINIMUM
+            or solution.escapes
+        ):
+            print(
+                f"     key {key} {problem.lam_W:g} {problem.lam_H:g}: {solution.status.name} {solution.message}; "
+                f"{certificate.verdict.name} {certificate.reason}; escapes {solution.escapes}"
+            )
     return (
         f"{K:4d} {n:3d} {d:4d} {type(loss).__name__:>13} {lam_b!s:>6} | {converged:4d}  {certified:4d} | "
         f"{max(gaps):15.1e}  {max(differences):10.1e} | {np.median(steps):5.0f}  {np.median(products):5.0f}  {1e3 * np.median(seconds):6.1f}"

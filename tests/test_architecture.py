@@ -33,7 +33,9 @@ def _run(code: str) -> str:
 
 
 def test_theory_needs_neither_jax_nor_ufm():
-    code = "import sys, theory; print(sorted({m.split('.')[0] for m in sys.modules} & {'jax', 'jaxlib', 'ufm', 'optax'}))"
+    code = (
+        "import sys, theory; print(sorted({m.split('.')[0] for m in sys.modules} & {'jax', 'jaxlib', 'ufm', 'optax'}))"
+    )
     assert _run(code).strip() == "[]"
 
 
@@ -73,7 +75,11 @@ def test_the_module_graph_has_no_cycle():
 def test_public_names_are_documented():
     import ufm
 
-    names = [name for name in vars(ufm) if not name.startswith("_") and getattr(vars(ufm)[name], "__module__", "").startswith("ufm")]
+    names = [
+        name
+        for name in vars(ufm)
+        if not name.startswith("_") and getattr(vars(ufm)[name], "__module__", "").startswith("ufm")
+    ]
     assert {"Problem", "solve", "certify", "compare", "collapse"} <= set(names)
     assert all(getattr(ufm, name).__doc__ for name in names)
 

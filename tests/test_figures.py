@@ -38,6 +38,7 @@ def solution(of: ufm.Problem, steps: Iterable[int] = range(6), shrink: float = 0
         params=last,
         value=float(value[-1]),
         grad_norm=1e-3,
+        gtol=1e-2,
         status=Status.CONVERGED,
         message="",
         steps=int(steps[-1]),

@@ -5,11 +5,12 @@ from ufm.certify.curvature import hessian_spectrum
 from ufm.collapse import Collapse, collapse
 from ufm.losses import MSE, CrossEntropy, UserLoss
 from ufm.problem import Params, Problem
-from ufm.solve import Progress, Solution, Status, Trajectory, solve
+from ufm.solve import Progress, Solution, Trajectory, solve
 from ufm.solvers.first_order import FirstOrder
 from ufm.solvers.lbfgs import LBFGS
 from ufm.solvers.newton import TrustRegion
 from ufm.start import etf_start, perturb, random_start
+from ufm.status import Status
 from ufm.verify.compare import Comparison, compare
 
 __all__ = [

@@ -90,7 +90,7 @@ def _solver_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--scale", type=float, default=1.0, metavar="X", help="size of the start (default 1)")
     group.add_argument("--gtol", type=float, metavar="X", help="gradient to reach (default 1e-12, in float32 1e-6)")
     group.add_argument("--max-steps", type=int, metavar="N", help="bound on the steps (default the solver's)")
-    group.add_argument("--dtype", default="float64", metavar="T", help="float64 (default) or float32")
+    group.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="default float64")
 
 
 def _output_options(group: argparse._ArgumentGroup) -> None:

@@ -21,13 +21,13 @@ def exact() -> Iterator[None]:
 
 def as_dtype(name: Any, who: str) -> np.dtype:
     """The NumPy dtype of a `dtype=` argument; raises ValueError for anything but float32 and float64."""
-    try:
-        dtype = np.dtype(name)
-    except TypeError:
-        dtype = None
-    if dtype not in (np.dtype("float32"), np.dtype("float64")):
-        raise ValueError(f"{who}: dtype={name!r} is not supported. Use 'float64' (default) or 'float32'.")
-    return dtype
+    for dtype in (np.dtype("float32"), np.dtype("float64")):
+        try:
+            if name is not None and np.dtype(name) == dtype:
+                return dtype
+        except TypeError:
+            break
+    raise ValueError(f"{who}: dtype={name!r} is not supported. Use 'float64' (default) or 'float32'.")
 
 
 def to_host(tree: Any) -> Any:

@@ -45,7 +45,7 @@ class Problem:
     lam_W: Any
     lam_H: Any
     lam_b: Any = None
-    loss: Any = CrossEntropy()
+    loss: Any = field(default_factory=CrossEntropy)
     merged: bool = field(default=False, metadata={"static": True})
 
     def __post_init__(self) -> None:
@@ -121,7 +121,9 @@ def check_problem(problem: Any, who: str) -> None:
         ValueError: a field out of range, or a loss that does not map [K, N] to [N].
     """
     if not isinstance(problem, Problem):
-        raise TypeError(f"{who}: expected a ufm.Problem, got {type(problem).__name__}. Build one with ufm.Problem(...).")
+        raise TypeError(
+            f"{who}: expected a ufm.Problem, got {type(problem).__name__}. Build one with ufm.Problem(...)."
+        )
     _check_sizes(problem, who)
     _check_decay("lam_W", problem.lam_W, who)
     _check_decay("lam_H", problem.lam_H, who)
@@ -140,18 +142,22 @@ def _check_sizes(problem: Problem, who: str) -> None:
             raise ValueError(f"{who}: {name}={value} ({reason}). Pass {name} >= {least}.")
     sizes = problem.n if isinstance(problem.n, tuple) else (problem.n,)
     if isinstance(problem.n, tuple) and len(sizes) != problem.K:
-        raise ValueError(f"{who}: n has {len(sizes)} class sizes, but K={problem.K}. Pass an int, or one size per class.")
+        raise ValueError(
+            f"{who}: n has {len(sizes)} class sizes, but K={problem.K}. Pass an int, or one size per class."
+        )
     for size in sizes:
         if not isinstance(size, Integral) or isinstance(size, bool):
             raise TypeError(f"{who}: class size {size!r} is not an integer. Pass n as an int or a tuple of ints.")
         if size < 1:
-            raise ValueError(f"{who}: class size n={size}. Every class needs at least one sample; drop empty classes from K.")
+            raise ValueError(
+                f"{who}: class size n={size}. Every class needs at least one sample; drop empty classes from K."
+            )
 
 
 def _check_decay(name: str, value: Any, who: str, zero: bool = False) -> None:
     if isinstance(value, bool) or not (isinstance(value, Real) or getattr(value, "shape", None) == ()):
         raise TypeError(f"{who}: {name}={value!r} is not a real scalar. Pass one float; sweep by calling again.")
-    if not np.isrealobj(value):
+    if np.iscomplexobj(np.asarray(value)):
         raise TypeError(f"{who}: {name}={value!r} is complex. Pass a real decay.")
     number = float(value)
     if zero and number == 0.0:
@@ -164,16 +170,26 @@ def _check_decay(name: str, value: Any, who: str, zero: bool = False) -> None:
             f"Pass {name} > 0; to study the limit, let {name} go to 0."
         )
     if number < np.finfo(np.float64).tiny:
-        raise ValueError(f"{who}: {name}={number} is subnormal, its digits are lost. Pass {name} >= 2.3e-308, or rescale.")
+        raise ValueError(
+            f"{who}: {name}={number} is subnormal, its digits are lost. Pass {name} >= 2.3e-308, or rescale."
+        )
 
 
 def _check_loss(problem: Problem, who: str) -> None:
     loss = problem.loss
     if not callable(loss):
-        raise TypeError(f"{who}: loss={loss!r} is not callable. Pass ufm.CrossEntropy(), ufm.MSE() or a function (Z, Y) -> [N].")
-    missing = [name for name in ("convex", "shift_invariant", "conjugate", "rank_bound", "repair") if getattr(loss, name, loss) is loss]
+        raise TypeError(
+            f"{who}: loss={loss!r} is not callable. Pass ufm.CrossEntropy(), ufm.MSE() or a function (Z, Y) -> [N]."
+        )
+    missing = [
+        name
+        for name in ("convex", "shift_invariant", "conjugate", "rank_bound", "repair")
+        if getattr(loss, name, loss) is loss
+    ]
     if missing:
-        raise TypeError(f"{who}: loss {type(loss).__name__} lacks {', '.join(missing)}. Wrap a function in ufm.UserLoss(function).")
+        raise TypeError(
+            f"{who}: loss {type(loss).__name__} lacks {', '.join(missing)}. Wrap a function in ufm.UserLoss(function)."
+        )
     if isinstance(loss, CrossEntropy):
         smoothing = loss.smoothing
         if isinstance(smoothing, bool) or not (isinstance(smoothing, Real) or getattr(smoothing, "shape", None) == ()):
@@ -204,7 +220,9 @@ def check_params(problem: Problem, params: Any, who: str) -> Params:
         ValueError: wrong shapes, a bias where there is none (or none where there is one), non-finite entries.
     """
     if not all(hasattr(params, name) for name in Params._fields):
-        raise TypeError(f"{who}: expected parameters with W, H and b, got {type(params).__name__}. Pass ufm.Params(W, H, b).")
+        raise TypeError(
+            f"{who}: expected parameters with W, H and b, got {type(params).__name__}. Pass ufm.Params(W, H, b)."
+        )
     blocks = []
     for name, shape in problem.shapes()._asdict().items():
         value = getattr(params, name)
@@ -218,7 +236,9 @@ def check_params(problem: Problem, params: Any, who: str) -> Params:
         if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":
             raise TypeError(f"{who}: {name} has dtype {array.dtype}, expected real numbers.")
         if array.shape != shape:
-            raise ValueError(f"{who}: {name} has shape {array.shape}, expected {shape}. Columns of H are samples, by class.")
+            raise ValueError(
+                f"{who}: {name} has shape {array.shape}, expected {shape}. Columns of H are samples, by class."
+            )
         array = array.astype(np.float64)
         if not np.all(np.isfinite(array)):
             raise ValueError(f"{who}: {name} has {np.sum(~np.isfinite(array))} non-finite entries. Pass finite arrays.")

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import jax
@@ -12,19 +11,14 @@ import numpy as np
 
 from ufm.certify.escape import descend
 from ufm.certify.point import examine
+from ufm.checks import positive
 from ufm.precision import as_dtype, exact, to_host
 from ufm.problem import Params, Problem, check_params, check_problem
 from ufm.solvers.newton import TrustRegion
 from ufm.start import generator, random_start
+from ufm.status import Status, message, status_of
 
-
-class Status(IntEnum):
-    """How a solve ended. CONVERGED: the gradient's infinity norm is <= gtol at the returned point, nothing else."""
-
-    CONVERGED = 0
-    MAX_STEPS = 1
-    STALLED = 2
-    NONFINITE = 3
+MAX_ESCAPES = 50  # saddles that one solve may leave; each is strictly lower than the one before
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +44,7 @@ class Solution:
     Attributes:
         params: W [K, d], H [d, N] (columns by class), b [K] or None.
         value: f at `params`. grad_norm: infinity norm of its gradient there.
+        gtol: the tolerance that the status refers to.
         status, message: how it ended, and what to do if not CONVERGED.
         steps: of the solver. evaluations: gradients and Hessian-vector products.
         escapes: strict saddles that the solve reached and left.
@@ -60,6 +55,7 @@ class Solution:
     params: Params
     value: float
     grad_norm: float
+    gtol: float
     status: Status
     message: str
     steps: int
@@ -100,7 +96,7 @@ def solve(
         gtol: stop when the infinity norm of the gradient is at most this; default 1e-12 (float32: 1e-6).
         max_steps: bound on steps; default the solver's own.
         record: step numbers at which the point is kept in `Solution.trajectory` (the last point is always kept).
-        progress: called at every recorded step and every second or so.
+        progress: called at every recorded step and about every second.
         dtype: "float64" or "float32", the precision of the iteration.
     Returns:
         A Solution whose value and gradient norm were computed at its params in `dtype`.
@@ -129,35 +125,63 @@ def _drive(
     progress: Callable[[Progress], None] | None,
     dtype: np.dtype,
 ) -> Solution:
-    typed = problem.astype(dtype)
-    tolerance = np.asarray(gtol, dtype)
+    typed, tolerance = problem.astype(dtype), np.asarray(gtol, dtype)
     clock = time.perf_counter()
     state = _init(solver, typed, jax.tree.map(lambda x: np.asarray(x, dtype), point))
-    # No step is allowed yet: this call compiles the loop, so that compile time is known apart.
+    # No step is allowed yet: these calls compile, so that compile time is known apart.
     state = jax.block_until_ready(_advance(solver, typed, state, tolerance, 0))
     if solver.escapes:
         examine(problem, point)
     compile_seconds, clock = time.perf_counter() - clock, time.perf_counter()
 
-    kept: list[Any] = []
-    escapes, chunk = 0, 64
-    pending = [s for s in stops if s > 0]
-    if stops and stops[0] == 0:
-        kept.append(_snapshot(state))
+    kept = [_snapshot(state)] if stops[:1] == [0] else []
+    pending = [step for step in stops if step > 0]
+    escapes = 0
     while True:
-        status = _status(state, tolerance, max_steps)
-        if status is Status.CONVERGED and solver.escapes and escapes < 50:
-            left = descend(problem, to_host(state.iterate.params))
-            if left is not None:
-                escapes += 1
-                state = _restart(solver, typed, jax.tree.map(lambda x: np.asarray(x, dtype), left), state)
-                continue
-        if status is not None:
+        state = _chunks(solver, typed, state, tolerance, max_steps, pending, kept, progress)
+        status = status_of(state, tolerance, max_steps)
+        assert status is not None, "a chunk loop ends only with a status"
+        if status is not Status.CONVERGED or not solver.escapes or escapes == MAX_ESCAPES:
             break
-        steps = int(state.steps)
-        until = min(pending[0] if pending else max_steps, steps + chunk, max_steps)
+        below = descend(problem, to_host(state.iterate.params))
+        if below is None:
+            break
+        escapes += 1
+        state = _restart(solver, typed, jax.tree.map(lambda x: np.asarray(x, dtype), below), state)
+    if stops and (not kept or kept[-1][0] != int(state.steps)):
+        kept.append(_snapshot(state))
+    return Solution(
+        params=to_host(state.iterate.params),
+        value=float(state.iterate.value),
+        grad_norm=float(state.iterate.grad_norm),
+        gtol=gtol,
+        status=status,
+        message=message(status, state, gtol, max_steps, dtype),
+        steps=int(state.steps),
+        evaluations=int(state.evaluations),
+        escapes=escapes,
+        compile_seconds=compile_seconds,
+        seconds=time.perf_counter() - clock,
+        trajectory=_trajectory(kept) if stops else None,
+    )
+
+
+def _chunks(
+    solver: Any,
+    problem: Problem,
+    state: Any,
+    gtol: np.ndarray,
+    max_steps: int,
+    pending: list[int],
+    kept: list[Any],
+    progress: Callable[[Progress], None] | None,
+) -> Any:
+    """The state at which the iteration ends; takes recorded steps from `pending` and adds their points to `kept`."""
+    chunk = 64
+    while status_of(state, gtol, max_steps) is None:
+        until = min(pending[0] if pending else max_steps, int(state.steps) + chunk, max_steps)
         began = time.perf_counter()
-        state = jax.block_until_ready(_advance(solver, typed, state, tolerance, until))
+        state = jax.block_until_ready(_advance(solver, problem, state, gtol, until))
         if time.perf_counter() - began < 0.5:  # long enough to hide the call, short enough to stop and to report
             chunk = min(2 * chunk, 2**20)
         if pending and int(state.steps) >= pending[0]:
@@ -165,22 +189,7 @@ def _drive(
             kept.append(_snapshot(state))
         if progress is not None:
             progress(Progress(int(state.steps), float(state.iterate.value), float(state.iterate.grad_norm)))
-    if stops and (not kept or kept[-1][0] != int(state.steps)):
-        kept.append(_snapshot(state))
-    seconds = time.perf_counter() - clock
-    return Solution(
-        params=to_host(state.iterate.params),
-        value=float(state.iterate.value),
-        grad_norm=float(state.iterate.grad_norm),
-        status=status,
-        message=_message(status, state, gtol, max_steps, dtype),
-        steps=int(state.steps),
-        evaluations=int(state.evaluations),
-        escapes=escapes,
-        compile_seconds=compile_seconds,
-        seconds=seconds,
-        trajectory=_trajectory(kept) if stops else None,
-    )
+    return state
 
 
 @jax.jit
@@ -206,34 +215,6 @@ def _restart(solver: Any, problem: Problem, params: Params, state: Any) -> Any:
     return fresh._replace(steps=state.steps, evaluations=state.evaluations + fresh.evaluations)
 
 
-def _status(state: Any, gtol: Any, max_steps: int) -> Status | None:
-    """How the solve ended at this state; None while it has not."""
-    if not (np.isfinite(state.iterate.value) and np.isfinite(state.iterate.grad_norm)):
-        return Status.NONFINITE
-    if state.iterate.grad_norm <= gtol:
-        return Status.CONVERGED
-    if bool(state.stalled):
-        return Status.STALLED
-    return Status.MAX_STEPS if int(state.steps) >= max_steps else None
-
-
-def _message(status: Status, state: Any, gtol: float, max_steps: int, dtype: np.dtype) -> str:
-    reached = float(state.iterate.grad_norm)
-    if status is Status.CONVERGED:
-        return f"gradient {reached:.1e} <= gtol {gtol:.1e}"
-    if status is Status.MAX_STEPS:
-        return f"gradient {reached:.1e} > gtol {gtol:.1e} after max_steps={max_steps}: raise max_steps, or start from params."
-    if status is Status.STALLED:
-        return (
-            f"gradient {reached:.1e} > gtol {gtol:.1e}, and no step changes it: {dtype.name} has no more digits here. "
-            "Raise gtol" + (", or use dtype='float64'." if dtype == np.float32 else ", or solve with lam_W = lam_H.")
-        )
-    return (
-        f"value {float(state.iterate.value)} or its gradient is not finite after {int(state.steps)} steps: "
-        + ("the loss is not finite at the start; start elsewhere." if int(state.steps) == 0 else "lower the step size, or check the loss.")
-    )
-
-
 def _snapshot(state: Any) -> tuple[int, float, float, Params]:
     here = state.iterate
     return int(state.steps), float(here.value), float(here.grad_norm), to_host(here.params)
@@ -241,7 +222,9 @@ def _snapshot(state: Any) -> tuple[int, float, float, Params]:
 
 def _trajectory(kept: list[Any]) -> Trajectory:
     steps, values, norms, points = zip(*kept, strict=True)
-    return Trajectory(np.array(steps), np.array(values), np.array(norms), jax.tree.map(lambda *xs: np.stack(xs), *points))
+    return Trajectory(
+        np.array(steps), np.array(values), np.array(norms), jax.tree.map(lambda *xs: np.stack(xs), *points)
+    )
 
 
 def _checked_solver(solver: Any) -> Any:
@@ -257,13 +240,12 @@ def _checked_solver(solver: Any) -> Any:
 def _checked_gtol(gtol: Any, dtype: np.dtype) -> float:
     if gtol is None:
         return 1e-12 if dtype == np.float64 else 1e-6
-    if isinstance(gtol, bool) or not isinstance(gtol, int | float | np.number) or not (np.isfinite(gtol) and gtol > 0):
-        raise ValueError(f"solve: gtol={gtol!r} is not a finite positive number.")
+    gtol = positive(gtol, "gtol", "solve")
     eps = float(np.finfo(dtype).eps)
     if gtol < eps:
         other = "Use float64, or pass gtol >= 1e-6." if dtype == np.float32 else "Pass gtol >= 1e-14."
         raise ValueError(f"solve: gtol={gtol:g} is below {dtype.name} resolution ({eps:.1e}). {other}")
-    return float(gtol)
+    return gtol
 
 
 def _checked_steps(steps: Any) -> int:
@@ -278,7 +260,9 @@ def _checked_record(record: Any, max_steps: int) -> list[int]:
     try:
         steps = sorted({int(step) for step in record})
     except (TypeError, ValueError) as error:
-        raise TypeError(f"solve: record={record!r} is not a collection of step numbers. Pass e.g. range(0, 1000, 10).") from error
+        raise TypeError(
+            f"solve: record={record!r} is not a collection of step numbers. Pass e.g. range(0, 1000, 10)."
+        ) from error
     if steps and steps[0] < 0:
         raise ValueError(f"solve: record contains step {steps[0]}. Step numbers start at 0.")
     return [step for step in steps if step <= max_steps]

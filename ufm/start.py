@@ -3,8 +3,10 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from ufm.checks import positive
 from ufm.problem import Params, Problem, check_params, check_problem
 
 
@@ -20,7 +22,7 @@ def random_start(problem: Problem, key: Any = 0, scale: float = 1.0) -> Params:
         ValueError: a negative seed, or a scale that is not finite and positive.
     """
     check_problem(problem, "random_start")
-    _check_scale(scale, "random_start")
+    positive(scale, "scale", "random_start")
     rng = generator(key, "random_start")
     shapes = problem.shapes()
     width, height = scale / np.sqrt(problem.d), scale / np.sqrt(problem.K)
@@ -38,10 +40,12 @@ def etf_start(problem: Problem, scale: float = 1.0) -> Params:
         ValueError: d < K - 1, where no simplex ETF exists, or a scale that is not finite and positive.
     """
     check_problem(problem, "etf_start")
-    _check_scale(scale, "etf_start")
+    positive(scale, "scale", "etf_start")
     K, d = problem.K, problem.d
     if d < K - 1:
-        raise ValueError(f"etf_start: d={d} has no simplex ETF of K={K} classes. Pass d >= {K - 1}, or use random_start.")
+        raise ValueError(
+            f"etf_start: d={d} has no simplex ETF of K={K} classes. Pass d >= {K - 1}, or use random_start."
+        )
     # The last K - 1 left singular vectors of the centring matrix span the hyperplane orthogonal to the ones.
     basis = np.linalg.qr(np.column_stack([np.ones(K), np.eye(K)[:, : K - 1]]))[0][:, 1:]
     W = np.zeros((K, d))
@@ -60,22 +64,17 @@ def perturb(problem: Problem, params: Any, key: Any = 0, scale: float = 1e-3) ->
     """
     check_problem(problem, "perturb")
     point = check_params(problem, params, "perturb")
-    _check_scale(scale, "perturb")
+    positive(scale, "scale", "perturb")
     rng = generator(key, "perturb")
     return Params(*[None if x is None else x + scale * rng.standard_normal(x.shape) for x in point])
 
 
 def generator(key: Any, who: str) -> np.random.Generator:
     """The stream of an int seed, or of a jax PRNG key. NumPy's, because it compiles nothing for each new shape."""
-    if isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ():
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ():
         return np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     if isinstance(key, bool) or not isinstance(key, int | np.integer):
         raise TypeError(f"{who}: key={key!r} is neither an int seed nor a jax PRNG key. Pass e.g. key=0.")
     if not 0 <= key < 2**63:
         raise ValueError(f"{who}: key={key} is not a seed. Pass an int in [0, 2^63).")
     return np.random.default_rng(int(key))
-
-
-def _check_scale(scale: Any, who: str) -> None:
-    if isinstance(scale, bool) or not isinstance(scale, int | float | np.number) or not (np.isfinite(scale) and scale > 0):
-        raise ValueError(f"{who}: scale={scale!r} is not a finite positive number.")

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from ufm.certify.curvature import Curvature, curvature
-from ufm.certify.duality import LowerBound, lower_bound
+from ufm.certify.duality import lower_bound
 from ufm.certify.escape import escape_direction
 from ufm.certify.point import Point, dual_ratio, examine
+from ufm.checks import positive
 from ufm.problem import Params, Problem, check_params, check_problem
 
 
@@ -44,7 +45,7 @@ class Certificate:
         lower_bound: a number <= f* (-inf if nothing is proved); bound_method: where it comes from.
         gap: value - lower_bound >= f - f*.
         smallest_eigenvalue, eigenvalue_residual: of the Hessian; some eigenvalue lies within the residual.
-        index, nullity: negative and zero eigenvalues (None where the method cannot count them).
+        index, nullity: negative and zero eigenvalues (None where they cannot be counted; nullity: where not critical).
         symmetry: dimension of the symmetry orbit through the point; at a minimum without further flat directions the
             nullity equals it (T16).
         spectrum: every Hessian eigenvalue, ascending, or None where that is not affordable.
@@ -95,31 +96,23 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
         T1-T5, T14, T15; Haeffele and Vidal (CVPR 2017), Zhu et al. (NeurIPS 2021) for T3 and T5's direction.
     """
     check_problem(problem, "certify")
-    for name, value in (("gtol", gtol), ("gap_tolerance", gap_tolerance)):
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not (np.isfinite(value) and value > 0):
-            raise ValueError(f"certify: {name}={value!r} is not a finite positive number.")
+    gtol, gap_tolerance = positive(gtol, "gtol", "certify"), positive(gap_tolerance, "gap_tolerance", "certify")
     point = examine(problem, check_params(problem, params, "certify"))
     if not (np.isfinite(point.value) and np.isfinite(point.grad_norm)):
-        raise ValueError(f"certify: f={point.value} or its gradient is not finite at this point. Check the loss and the scale.")
+        raise ValueError(
+            f"certify: f={point.value} or its gradient is not finite at this point. Check the loss and the scale."
+        )
     bound = lower_bound(problem, point)
-    second = curvature(problem, point)
+    second = curvature(problem, point, critical=point.grad_norm <= gtol)
     escape = escape_direction(problem, point)
     gap = point.value - bound.value
-    verdict, reason = _judge(problem, point, gap, second, escape.curvature, gtol, gap_tolerance)
-    W, H, b = point.params
-    lam_W, lam_H, nu = float(problem.lam_W), float(problem.lam_H), float(problem.nu)
-    nuclear = np.sum(np.linalg.svd(W @ H, compute_uv=False))
+    verdict, reason = _judge(point, gap, second, escape.curvature, gtol, gap_tolerance)
     return Certificate(
         verdict=verdict,
         reason=reason,
         value=point.value,
         grad_norm=point.grad_norm,
-        grad_W=float(np.max(np.abs(point.grad.W))),
-        grad_H=float(np.max(np.abs(point.grad.H))),
-        grad_b=np.nan if b is None else float(np.max(np.abs(point.grad.b))),
-        balance=float(np.linalg.norm(lam_W * W.T @ W - lam_H * H @ H.T)),
-        nuclear_excess=float(lam_W / 2 * np.sum(W**2) + lam_H / 2 * np.sum(H**2) - nu * nuclear),
-        dual_ratio=dual_ratio(problem, point),
+        **_first_order(problem, point),
         lower_bound=bound.value,
         bound_method=bound.method,
         gap=gap,
@@ -139,19 +132,35 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
     )
 
 
+def _first_order(problem: Problem, point: Point) -> dict[str, float]:
+    """The gradient's blocks and what T1 says of critical points."""
+    W, H, b = point.params
+    lam_W, lam_H = float(problem.lam_W), float(problem.lam_H)
+    nuclear = float(np.sum(np.linalg.svd(W @ H, compute_uv=False)))
+    return {
+        "grad_W": float(np.max(np.abs(point.grad.W))),
+        "grad_H": float(np.max(np.abs(point.grad.H))),
+        "grad_b": np.nan if b is None else float(np.max(np.abs(point.grad.b))),
+        "balance": float(np.linalg.norm(lam_W * W.T @ W - lam_H * H @ H.T)),
+        "nuclear_excess": float(lam_W * np.sum(W**2) + lam_H * np.sum(H**2)) / 2 - float(problem.nu) * nuclear,
+        "dual_ratio": dual_ratio(problem, point),
+    }
+
+
 def _judge(
-    problem: Problem, point: Point, gap: float, second: Curvature, escape: float, gtol: float, gap_tolerance: float
+    point: Point, gap: float, second: Curvature, escape: float, gtol: float, gap_tolerance: float
 ) -> tuple[Verdict, str]:
+    known = f"f exceeds f* by at most {gap:.1e}" if np.isfinite(gap) else "no lower bound is known for this loss"
     if point.grad_norm > gtol:
-        return Verdict.NOT_CRITICAL, f"gradient {point.grad_norm:.1e} > gtol {gtol:.1e}; f exceeds f* by at most {gap:.1e}"
+        return Verdict.NOT_CRITICAL, f"gradient {point.grad_norm:.1e} > gtol {gtol:.1e}; {known}"
     if gap <= gap_tolerance * (1.0 + abs(point.value)):
         return Verdict.GLOBAL_MINIMUM, f"no point is lower by more than {gap:.1e} (duality)"
     lowest = min(second.smallest, escape)
     if lowest < -second.tolerance:
         return Verdict.STRICT_SADDLE, f"curvature {lowest:.3e} < 0 along a known direction"
     if second.nullity is not None and second.nullity == second.symmetry:
-        known = f"f* may be lower by up to {gap:.1e}" if np.isfinite(gap) else "no lower bound is known for this loss"
-        return Verdict.LOCAL_MINIMUM, f"no negative eigenvalue, and the {second.nullity} zero modes are symmetries; {known}"
+        modes = f"no negative eigenvalue, and the {second.nullity} zero modes are symmetries"
+        return Verdict.LOCAL_MINIMUM, f"{modes}; {known}"
     if second.nullity is None:
         return Verdict.DEGENERATE, "no negative curvature was found, but the zero modes could not be counted"
     return Verdict.DEGENERATE, f"{second.nullity} zero modes, of which only {second.symmetry} are symmetries"

@@ -13,12 +13,13 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
-from ufm.certify.escape import packing
 from ufm.certify.duality import class_gradient
 from ufm.certify.lanczos import smallest_eigenpair
-from ufm.certify.point import Point, as_float64, examine, hessian_product
+from ufm.certify.point import Point, as_float64, examine, hessian_operator, packing
 from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
 from ufm.reduction import lift_params, merge, merge_params
@@ -30,7 +31,8 @@ class Curvature(NamedTuple):
     """What is known of the Hessian's spectrum.
 
     smallest: the smallest eigenvalue found, with its residual (some eigenvalue lies within it).
-    index, nullity: numbers of eigenvalues < -tolerance and within it; None where the method cannot count them.
+    index, nullity: numbers of eigenvalues < -tolerance and within it; None where the method cannot count them, and
+        no nullity away from critical points, where zero modes have no meaning.
     symmetry: dimension of the orbit of the point under the problem's symmetries, a lower bound on the nullity at
         every critical point.
     tolerance: below it an eigenvalue is called zero: rounding, plus the share of the gradient that is not zero.
@@ -49,43 +51,37 @@ class Curvature(NamedTuple):
 
 
 class _Frame(NamedTuple):
-    """A point seen in the subspace that it spans: merged params with d = rank, and what was dropped to get there."""
+    """A point in the subspace that the rows of [W; H^T] span, collapsed, in the merged problem with d = rank.
+
+    dropped: distance from the point to this image of it. scale: the smallest singular value of [W; H^T] kept.
+    unit: a length below which 1e-6 of it is nothing, also where the point itself is zero.
+    """
 
     problem: Problem
     params: Params
     rank: int
+    scale: float
     dropped: float
+    unit: float
 
 
-def curvature(problem: Problem, point: Point) -> Curvature:
-    """The spectrum of the Hessian at `point`, as much of it as is affordable."""
-    W, H, b = point.params
-    grad2 = np.sqrt(sum(float(np.sum(g**2)) for g in point.grad if g is not None))
-    frame, scales = _frame(problem, point.params)
-    symmetry = frame.rank * (2 * problem.d - frame.rank - 1) // 2 + _free_shift(problem)
-    core_size = 2 * problem.K * frame.rank + (0 if b is None else problem.K)
+def curvature(problem: Problem, point: Point, critical: bool) -> Curvature:
+    """The spectrum of the Hessian at `point`, as much of it as is affordable; zero modes are counted if it is critical."""
+    frame = _frame(problem, point)
     total = sum(x.size for x in point.params if x is not None)
-    size = np.sqrt(sum(float(np.sum(x**2)) for x in point.params if x is not None))
-    collapsed = frame.dropped <= 1e-6 * (size + np.finfo(float).tiny)
-
-    if collapsed and core_size <= DENSE:
-        spectrum, residual = _structured_spectrum(problem, frame), 0.0
-        method = f"exact block structure (core {core_size})"
-    elif total <= DENSE:
-        spectrum, residual, method = np.linalg.eigvalsh(_dense(problem, point.params)), 0.0, f"dense ({total})"
-    else:
-        spectrum, method = None, ""
-    gradient_share = grad2 / scales[frame.rank - 1] if frame.rank else 0.0
-
-    def tolerance_at(largest: float, dimension: int) -> float:
-        rounding = 4 * dimension * np.finfo(np.float64).eps + (frame.dropped if collapsed else 0.0)
-        return 4 * gradient_share + rounding * largest
-
-    if spectrum is not None:
-        tolerance = tolerance_at(float(np.max(np.abs(spectrum))), min(total, DENSE))
-        index, nullity = int(np.sum(spectrum < -tolerance)), int(np.sum(np.abs(spectrum) <= tolerance))
-        return Curvature(float(spectrum[0]), residual, index, nullity, symmetry, tolerance, spectrum, method)
-    return _by_lanczos(problem, point, frame, collapsed and problem.loss.convex, symmetry, tolerance_at)
+    collapsed = frame.dropped <= 1e-6 * max(_length(point.params), frame.unit)
+    core = 2 * problem.K * frame.rank + (0 if point.params.b is None else problem.K)
+    if collapsed and core <= DENSE:
+        spectrum = _structured_spectrum(problem, frame)
+        tolerance = _tolerance(point, frame, critical, float(np.max(np.abs(spectrum))), core, frame.dropped)
+        return _counted(problem, frame, critical, spectrum, tolerance, f"exact block structure (core {core})")
+    if total <= DENSE:
+        spectrum = np.linalg.eigvalsh(_dense(problem, point.params))
+        tolerance = _tolerance(point, frame, critical, float(np.max(np.abs(spectrum))), total, 0.0)
+        return _counted(problem, frame, critical, spectrum, tolerance, f"dense ({total})")
+    if collapsed and critical and problem.loss.convex:
+        return _core_lanczos(problem, point, frame)
+    return _full_lanczos(problem, point, frame, critical)
 
 
 def hessian_spectrum(problem: Problem, params: Params) -> np.ndarray:
@@ -94,9 +90,11 @@ def hessian_spectrum(problem: Problem, params: Params) -> np.ndarray:
     Raises:
         ValueError: the point is not collapsed and too large for a dense matrix.
     """
-    found = curvature(problem, examine(problem, params)).spectrum
+    found = curvature(problem, examine(problem, params), critical=False).spectrum
     if found is None:
-        raise ValueError(f"hessian_spectrum: more than {DENSE} coupled variables. Use certify, which needs only the extremes.")
+        raise ValueError(
+            f"hessian_spectrum: more than {DENSE} coupled variables. Use certify, which needs only the extremes."
+        )
     return found
 
 
@@ -105,20 +103,55 @@ def _free_shift(problem: Problem) -> int:
     return int(problem.loss.shift_invariant and problem.lam_b is not None and float(problem.lam_b) == 0.0)
 
 
-def _frame(problem: Problem, params: Params) -> tuple[_Frame, np.ndarray]:
-    """The point in the span of the rows of [W; H^T], and the scales of its directions, descending."""
+def _length(params: Params) -> float:
+    return float(np.sqrt(sum(float(np.sum(x**2)) for x in params if x is not None)))
+
+
+def _symmetry(problem: Problem, rank: int) -> int:
+    """Dimension of the orbit of a point of this rank under rotations of R^d and the free shift of b."""
+    return rank * (2 * problem.d - rank - 1) // 2 + _free_shift(problem)
+
+
+def _frame(problem: Problem, point: Point) -> _Frame:
+    params = point.params
+    # Every minimiser lies within sqrt(2 f / lam) of the origin; a thousandth of that is still a visible point.
+    unit = 1e-3 * float(np.sqrt(2 * abs(point.value) / (problem.lam_W + problem.lam_H)))
+    values, vectors = np.linalg.eigh(params.W.T @ params.W + params.H @ params.H.T)
+    scales = np.sqrt(np.maximum(values[::-1], 0.0))
+    rank = int(np.sum(scales > 1e-6 * max(scales[0], unit)))
+    V = vectors[:, ::-1][:, :rank]
     merged = params if problem.merged else merge_params(problem, params)
-    scatter = merged.W.T @ merged.W + merged.H @ merged.H.T
-    values, vectors = np.linalg.eigh(scatter)
-    scales, vectors = np.sqrt(np.maximum(values[::-1], 0.0)), vectors[:, ::-1]
-    rank = int(np.sum(scales > 1e-6 * (scales[0] + np.finfo(float).tiny)))
-    V = vectors[:, :rank]
     inside = Params(merged.W @ V, V.T @ merged.H, merged.b)
-    nearby = lift_params(problem, Params(inside.W @ V.T, V @ inside.H, merged.b)) if not problem.merged else None
-    H = V @ inside.H if nearby is None else nearby.H
-    dropped = np.sqrt(np.sum((params.W - inside.W @ V.T) ** 2) + np.sum((params.H - H) ** 2))
+    image = Params(inside.W @ V.T, V @ inside.H, merged.b)
+    image = image if problem.merged else lift_params(problem, image)
+    dropped = float(np.sqrt(np.sum((params.W - image.W) ** 2) + np.sum((params.H - image.H) ** 2)))
     core = dataclasses.replace(merge(problem), d=max(rank, 1))
-    return _Frame(core, inside, rank, float(dropped)), scales
+    return _Frame(core, inside, rank, float(scales[rank - 1]) if rank else np.inf, dropped, unit)
+
+
+def _tolerance(point: Point, frame: _Frame, critical: bool, largest: float, dimension: int, dropped: float) -> float:
+    """What an eigenvalue must exceed not to be called zero.
+
+    Differentiating f(W R, R^T H) = f(W, H) twice shows that a rotation's tangent t has |Hess t| <= |grad f|, and |t| is
+    at least the smallest scale of the point; to that comes rounding, and the Hessian's change over what was dropped.
+    """
+    rounding = (4 * (dimension + 1) * np.finfo(np.float64).eps + dropped) * largest
+    return rounding + 4 * _length(point.grad) / frame.scale if critical else rounding
+
+
+def _counted(
+    problem: Problem, frame: _Frame, critical: bool, spectrum: np.ndarray, tolerance: float, method: str
+) -> Curvature:
+    return Curvature(
+        smallest=float(spectrum[0]),
+        residual=0.0,
+        index=int(np.sum(spectrum < -tolerance)),
+        nullity=int(np.sum(np.abs(spectrum) <= tolerance)) if critical else None,
+        symmetry=_symmetry(problem, frame.rank),
+        tolerance=tolerance,
+        spectrum=spectrum,
+        method=method,
+    )
 
 
 def _structured_spectrum(problem: Problem, frame: _Frame) -> np.ndarray:
@@ -147,51 +180,65 @@ def _bias_only(problem: Problem, core: Params) -> np.ndarray:
     return np.linalg.eigvalsh(_dense(problem, core)[-problem.K :, -problem.K :])
 
 
-def _by_lanczos(problem: Problem, point: Point, frame: _Frame, structured: bool, symmetry: int, tolerance_at: Any) -> Curvature:
-    """The smallest eigenvalue only, with the known zero modes projected out where the point is collapsed."""
-    target, params = (frame.problem, frame.params) if structured else (problem, point.params)
-    pack, unpack = packing(params)
-    dimension = pack(params).size
-    project = _orbit_complement(target, params, pack, unpack) if structured else lambda x: x
-    with exact():
-        typed, at = target.astype(np.float64), as_float64(params)
-
-        def product(x: np.ndarray) -> np.ndarray:
-            return pack(to_host(hessian_product(typed, at, as_float64(unpack(x)))))
-
-        top = smallest_eigenpair(lambda x: -product(x), dimension, steps=20, tolerance=1e-2)
-        pair = smallest_eigenpair(product, dimension, steps=max(50, min(300, 10_000_000 // dimension)), project=project)
-    tolerance = tolerance_at(-top.value, dimension)
-    if not structured:
-        index = None
-        return Curvature(pair.value, pair.residual, index, None, symmetry, tolerance, None, f"Lanczos ({dimension})")
-    gains = np.linalg.svd(class_gradient(frame.problem, examine(frame.problem, params).G), compute_uv=False)
-    lam_W, lam_H = float(problem.lam_W), float(problem.lam_H)
-    outside = (lam_W + lam_H) / 2 - np.hypot((lam_W - lam_H) / 2, gains) if problem.d > frame.rank else np.empty(0)
-    smallest = min([pair.value, lam_H, *outside])
-    settled = pair.value - pair.residual > tolerance
-    zeros = int(np.sum(np.abs(outside) <= tolerance)) * (problem.d - frame.rank)
-    inner = frame.rank * (frame.rank - 1) // 2 + _free_shift(problem)
-    negative = int(np.sum(outside < -tolerance)) * (problem.d - frame.rank)
+def _full_lanczos(problem: Problem, point: Point, frame: _Frame, critical: bool) -> Curvature:
+    """The smallest eigenvalue only, on all variables."""
+    product, dimension = hessian_operator(problem, point.params)
+    largest = -smallest_eigenpair(lambda x: -product(x), dimension, steps=20, tolerance=1e-2).value
+    pair = smallest_eigenpair(product, dimension, steps=_affordable(dimension))
     return Curvature(
-        smallest=min(smallest, 0.0) if settled and (inner or zeros) and not negative else smallest,
+        smallest=pair.value,
         residual=pair.residual,
-        index=negative if settled else None,
-        nullity=inner + zeros if settled else None,
-        symmetry=symmetry,
+        index=None,
+        nullity=None,
+        symmetry=_symmetry(problem, frame.rank),
+        tolerance=_tolerance(point, frame, critical, largest, dimension, 0.0),
+        spectrum=None,
+        method=f"Lanczos ({dimension})",
+    )
+
+
+def _core_lanczos(problem: Problem, point: Point, frame: _Frame) -> Curvature:
+    """Lanczos on the core, its symmetry modes projected out, beside the exact eigenvalues outside the subspace.
+
+    The deviations within a class need no work: for a convex loss their eigenvalues are at least lam_H.
+    """
+    product, dimension = hessian_operator(frame.problem, frame.params)
+    project = _orbit_complement(frame.problem, frame.params)
+    largest = -smallest_eigenpair(lambda x: -product(x), dimension, steps=20, tolerance=1e-2).value
+    pair = smallest_eigenpair(product, dimension, steps=_affordable(dimension), project=project)
+    tolerance = _tolerance(point, frame, True, largest, dimension, frame.dropped)
+
+    lam_W, lam_H = float(problem.lam_W), float(problem.lam_H)
+    gains = np.linalg.svd(class_gradient(frame.problem, examine(frame.problem, frame.params).G), compute_uv=False)
+    outside = np.repeat((lam_W + lam_H) / 2 - np.hypot((lam_W - lam_H) / 2, gains), problem.d - frame.rank)
+    inner = frame.rank * (frame.rank - 1) // 2 + _free_shift(problem)
+    positive = pair.value - pair.residual > tolerance
+    return Curvature(
+        # A symmetry mode is an exact zero of the Hessian at a critical point.
+        smallest=min([pair.value, lam_H, *outside.tolist(), *([0.0] if inner else [])]),
+        residual=pair.residual,
+        index=int(np.sum(outside < -tolerance)) if positive else None,
+        nullity=inner + int(np.sum(np.abs(outside) <= tolerance)) if positive else None,
+        symmetry=_symmetry(problem, frame.rank),
         tolerance=tolerance,
         spectrum=None,
         method=f"block structure, Lanczos on the core ({dimension}) without its {inner} symmetry modes",
     )
 
 
-def _orbit_complement(problem: Problem, params: Params, pack: Any, unpack: Any) -> Any:
+def _affordable(dimension: int) -> int:
+    """Lanczos steps: the basis stays below 80 MB, but at least 50."""
+    return max(50, min(300, 10_000_000 // dimension))
+
+
+def _orbit_complement(problem: Problem, params: Params) -> Any:
     """The projector off the tangents (W A, -A H), A antisymmetric, and off the free shift of b.
 
     The adjoint of A -> (W A, -A H) followed by the map itself is A S + S A with S = W^T W + H H^T, which is diagonal
     in the eigenbasis of S.
     """
     W, H, _ = params
+    pack, unpack = packing(params)
     values, Q = np.linalg.eigh(W.T @ W + H @ H.T)
     sums = values[:, None] + values[None, :]
     shift = _free_shift(problem)
@@ -217,10 +264,10 @@ def _dense(problem: Problem, params: Params) -> np.ndarray:
 
 @jax.jit
 def _hessian_rows(problem: Problem, params: Params) -> jax.Array:
-    flat, unravel = jax.flatten_util.ravel_pytree(params)
+    flat, unravel = ravel_pytree(params)
     gradient = jax.grad(lambda x: problem.objective(unravel(x)))
     _, product = jax.linearize(gradient, flat)
-    return jax.vmap(product)(jax.numpy.eye(flat.size, dtype=flat.dtype))
+    return jax.vmap(product)(jnp.eye(flat.size, dtype=flat.dtype))
 
 
 def _loss_hessians(problem: Problem, params: Params) -> np.ndarray:

@@ -32,7 +32,7 @@ class LowerBound(NamedTuple):
 
 
 def lower_bound(problem: Problem, point: Point) -> LowerBound:
-    """A lower bound on the global minimum: from the point's own logits and, if that leaves a gap, from the convex form's.
+    """A lower bound on the global minimum, from the point's own logits or, if that leaves a gap, from the convex form.
 
     Near a global minimum the aligned candidate at the point closes the gap to rounding. Elsewhere F is minimised
     (as the merged problem at d = K, whose landscape is benign) and the bound taken there: it depends on the problem
@@ -68,7 +68,9 @@ def local_bound(problem: Problem, point: Point) -> LowerBound:
 def _bounds(problem: Problem, point: Point) -> Iterator[LowerBound]:
     loss, lam_b = problem.loss, None if problem.lam_b is None else float(problem.lam_b)
     if loss.rank_bound is not None:
-        ranked = loss.rank_bound(np.eye(problem.K), np.asarray(problem.sizes, float), float(problem.nu), lam_b, problem.d)
+        ranked = loss.rank_bound(
+            np.eye(problem.K), np.asarray(problem.sizes, float), float(problem.nu), lam_b, problem.d
+        )
         yield LowerBound(ranked, f"singular values of the targets at rank <= {problem.d} (T9, T10)")
     if loss.conjugate is not None:
         dual = _Dual(problem)
@@ -93,7 +95,6 @@ def _class_sums(problem: Problem, X: np.ndarray) -> np.ndarray:
 def _first_order_bound(problem: Problem, point: Point) -> float:
     """f - [<W, f_W>/2 + <H, f_H>/2 + |f_b|^2 / (2 lam_b) + (|G|_2 - nu)_+ f / nu] for a bias that is not free."""
     W, H, b = point.params
-    nu = float(problem.nu)
     gap = (np.sum(W * point.grad.W) + np.sum(H * point.grad.H)) / 2
     if b is not None:
         if float(problem.lam_b) == 0.0:
@@ -185,7 +186,7 @@ class _Dual:
         return bound
 
     def _feasible(self, A: np.ndarray) -> np.ndarray:
-        """Near A: column sums zero for shift-invariant losses, row sums zero for a free bias, in the conjugate's domain."""
+        """Near A: column sums 0 for shift-invariant losses, row sums 0 for a free bias, in the conjugate's domain."""
         if self.loss.shift_invariant:
             A = A - np.mean(A, axis=0)
         if self.lam_b == 0.0:

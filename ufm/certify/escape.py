@@ -5,7 +5,17 @@ from typing import NamedTuple
 import numpy as np
 
 from ufm.certify.lanczos import smallest_eigenpair
-from ufm.certify.point import Point, as_float64, dual_ratio, examine, hessian_product, sample_gradient, value_at
+from ufm.certify.point import (
+    Point,
+    as_float64,
+    dual_ratio,
+    examine,
+    hessian_operator,
+    hessian_product,
+    packing,
+    sample_gradient,
+    value_at,
+)
 from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
 
@@ -71,30 +81,10 @@ def is_benign(problem: Problem) -> bool:
 
 def lanczos_direction(problem: Problem, point: Point) -> Escape:
     """The direction of the smallest Hessian eigenvalue that a Lanczos run finds."""
-    with exact():
-        typed, at = problem.astype(np.float64), as_float64(point.params)
-        pack, unpack = packing(point.params)
-
-        def product(x: np.ndarray) -> np.ndarray:
-            return pack(to_host(hessian_product(typed, at, as_float64(unpack(x)))))
-
-        pair = smallest_eigenpair(product, pack(point.params).size, steps=200)
+    product, dimension = hessian_operator(problem, point.params)
+    pair = smallest_eigenpair(product, dimension, steps=200)
+    _, unpack = packing(point.params)
     return Escape(unpack(pair.vector), pair.value, np.nan)
-
-
-def packing(like: Params):
-    """(pack, unpack) between Params shaped like `like` and flat vectors."""
-    shapes = [None if x is None else x.shape for x in like]
-    ends = np.cumsum([0 if s is None else int(np.prod(s)) for s in shapes])
-
-    def pack(params: Params) -> np.ndarray:
-        return np.concatenate([np.ravel(x) for x in params if x is not None])
-
-    def unpack(vector: np.ndarray) -> Params:
-        parts = np.split(vector, ends[:-1])
-        return Params(*[None if s is None else part.reshape(s) for s, part in zip(shapes, parts, strict=True)])
-
-    return pack, unpack
 
 
 def _curvature_along(problem: Problem, params: Params, direction: Params) -> float:
@@ -107,7 +97,10 @@ def _step_down(problem: Problem, point: Point, direction: Params) -> Params | No
     """The lowest of the trial points along +-direction, if it is below f by more than rounding."""
     size = np.sqrt(sum(float(np.sum(x**2)) for x in point.params if x is not None)) + 1.0
     trials = [sign * size * 2.0**-k for k in range(20) for sign in (1, -1)]
-    points = [Params(*[None if x is None else x + t * v for x, v in zip(point.params, direction, strict=True)]) for t in trials]
+    points = [
+        Params(*[None if x is None else x + t * v for x, v in zip(point.params, direction, strict=True)])
+        for t in trials
+    ]
     with exact():
         typed = problem.astype(np.float64)
         values = np.array([float(value_at(typed, as_float64(p))) for p in points])

@@ -1,5 +1,6 @@
 """Everything about one point that the certificates read, evaluated once in float64."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -60,6 +61,33 @@ def value_at(problem: Problem, params: Params) -> jax.Array:
 def hessian_product(problem: Problem, params: Params, direction: Params) -> Params:
     """Hessian of f at `params` times `direction`."""
     return jax.jvp(jax.grad(problem.objective), (params,), (direction,))[1]
+
+
+def packing(like: Params) -> tuple[Callable[[Params], np.ndarray], Callable[[np.ndarray], Params]]:
+    """(pack, unpack) between Params shaped like `like` and flat vectors."""
+    shapes = [None if x is None else x.shape for x in like]
+    ends = np.cumsum([0 if s is None else int(np.prod(s)) for s in shapes])
+
+    def pack(params: Params) -> np.ndarray:
+        return np.concatenate([np.ravel(x) for x in params if x is not None])
+
+    def unpack(vector: np.ndarray) -> Params:
+        parts = np.split(vector, ends[:-1])
+        return Params(*[None if s is None else part.reshape(s) for s, part in zip(shapes, parts, strict=True)])
+
+    return pack, unpack
+
+
+def hessian_operator(problem: Problem, params: Params) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
+    """The Hessian at `params` as a function of flat NumPy vectors, and its dimension."""
+    pack, unpack = packing(params)
+    typed, at = problem.astype(np.float64), as_float64(params)
+
+    def product(x: np.ndarray) -> np.ndarray:
+        with exact():
+            return pack(to_host(hessian_product(typed, at, unpack(x))))
+
+    return product, pack(params).size
 
 
 @jax.jit

@@ -87,7 +87,11 @@ class LBFGS:
         keep = found & (product > eps * curvature)
         row = jnp.where(keep, (state.newest + 1) % self.memory, state.newest)
         # Rows are written in place; a failed search forgets them all, to restart from the steepest direction.
-        rho = jnp.where(found, state.rho, 0.0).at[row].set(jnp.where(keep, 1.0 / product, jnp.where(found, state.rho[row], 0.0)))
+        rho = (
+            jnp.where(found, state.rho, 0.0)
+            .at[row]
+            .set(jnp.where(keep, 1.0 / product, jnp.where(found, state.rho[row], 0.0)))
+        )
         shrunk = (iterate.grad_norm < 0.9 * state.best) | (here.value - iterate.value > 10 * eps * jnp.abs(here.value))
         idle = jnp.where(shrunk, 0, state.idle + 1)
         return LBFGSState(
@@ -123,7 +127,9 @@ def _two_loops(state: LBFGSState, grad: jax.Array, inverse: jax.Array) -> jax.Ar
     return jax.lax.scan(forward, state.scale * inverse * q, (newest_first[::-1], alphas[::-1]))[0]
 
 
-def _line_search(problem: Problem, here: Iterate, direction: Params, slope: Any, first: Any) -> tuple[Iterate, Any, Any]:
+def _line_search(
+    problem: Problem, here: Iterate, direction: Params, slope: Any, first: Any
+) -> tuple[Iterate, Any, Any]:
     """A point along `direction` that satisfies weak or approximate Wolfe conditions, the trials, and whether found."""
     sufficient, curved = 1e-4, 0.9
     noise = 10 * jnp.finfo(here.value.dtype).eps * jnp.maximum(1.0, jnp.abs(here.value))

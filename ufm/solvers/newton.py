@@ -75,7 +75,9 @@ class TrustRegion:
         tiny = move.decrease < 10 * eps * jnp.maximum(1.0, jnp.abs(here.value))
         accept = finite & jnp.where(tiny, there.grad_norm < here.grad_norm, ratio > 0.1)
         radius = jnp.where(
-            ~finite | (ratio < 0.25), state.radius / 4, jnp.where(move.bounded & (ratio > 0.75), 2 * state.radius, state.radius)
+            ~finite | (ratio < 0.25),
+            state.radius / 4,
+            jnp.where(move.bounded & (ratio > 0.75), 2 * state.radius, state.radius),
         )
         iterate = tree.where(accept, there, here)
         shrunk = iterate.grad_norm < 0.9 * state.best
@@ -154,5 +156,7 @@ def _truncated_cg(
         )
 
     zero, false = jax.tree.map(jnp.zeros_like, grad), jnp.zeros((), bool)
-    start = _CG(zero, grad, steepest, rho, jnp.zeros_like(rho), jnp.zeros((), jnp.int32), rho <= (eps * size) ** 2, false)
+    start = _CG(
+        zero, grad, steepest, rho, jnp.zeros_like(rho), jnp.zeros((), jnp.int32), rho <= (eps * size) ** 2, false
+    )
     return jax.lax.while_loop(lambda cg: ~cg.done & (cg.products < max_products), body, start)

@@ -1,0 +1,59 @@
+"""How figures look: fonts, colours, and files whose bytes depend on the data alone."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by colour-blind readers.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+INK, GREY = "#222222", "#8A8A8A"
+CLASSES = (BLUE, RED, GREEN, ORANGE)
+COSINES = "RdBu_r"  # diverging, so that the sign of a cosine is visible; safe for colour-blind readers
+
+RC: dict[Any, Any] = {
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
+    "font.size": 10.0,
+    "axes.titlesize": 10.0,
+    "axes.labelsize": 10.0,
+    "legend.fontsize": 9.0,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.7,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 3.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "legend.frameon": False,
+    "figure.dpi": 100.0,
+    "savefig.dpi": 200.0,
+    "pdf.fonttype": 42,
+}
+
+
+def style() -> AbstractContextManager[Any]:
+    """The style, for as long as the context lasts; nothing global stays changed."""
+    return matplotlib.rc_context(RC)
+
+
+def save(figure: Figure, target: Path) -> tuple[Path, Path]:
+    """Write target.png and target.pdf, without dates or versions: equal figures give equal bytes.
+
+    Returns:
+        The two paths.
+    """
+    png, pdf = (target.with_name(target.name + suffix) for suffix in (".png", ".pdf"))
+    with style():
+        figure.savefig(png, metadata={"Software": None})
+        figure.set_layout_engine("none")  # the same layout in both, found once
+        figure.savefig(pdf, metadata={"Creator": None, "Producer": None, "CreationDate": None})
+    return png, pdf

@@ -1,0 +1,42 @@
+"""How a solve can end, and what to do about it."""
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+
+class Status(IntEnum):
+    """How a solve ended. CONVERGED: the gradient's infinity norm is <= gtol at the returned point, nothing else."""
+
+    CONVERGED = 0
+    MAX_STEPS = 1
+    STALLED = 2
+    NONFINITE = 3
+
+
+def status_of(state: Any, gtol: Any, max_steps: int) -> Status | None:
+    """How the solve ended at this state; None while it has not."""
+    if not (np.isfinite(state.iterate.value) and np.isfinite(state.iterate.grad_norm)):
+        return Status.NONFINITE
+    if state.iterate.grad_norm <= gtol:
+        return Status.CONVERGED
+    if bool(state.stalled):
+        return Status.STALLED
+    return Status.MAX_STEPS if int(state.steps) >= max_steps else None
+
+
+def message(status: Status, state: Any, gtol: float, max_steps: int, dtype: np.dtype) -> str:
+    """One sentence: what was reached and, unless it converged, what to do."""
+    reached = f"gradient {float(state.iterate.grad_norm):.1e}"
+    if status is Status.CONVERGED:
+        return f"{reached} <= gtol {gtol:.1e}"
+    if status is Status.MAX_STEPS:
+        return f"{reached} > gtol {gtol:.1e} after max_steps={max_steps}: raise it, or go on from params."
+    if status is Status.STALLED:
+        remedy = "use dtype='float64'" if dtype == np.float32 else "start elsewhere"
+        return f"{reached} > gtol {gtol:.1e}, and no step in {dtype.name} lowers it: raise gtol, or {remedy}."
+    what = f"value {float(state.iterate.value)}, {reached} after {int(state.steps)} steps"
+    if int(state.steps) == 0:
+        return f"{what}: the loss is not finite at the start. Start elsewhere, or check the loss."
+    return f"{what}: the iteration diverged. Lower the step size, or check the loss."
