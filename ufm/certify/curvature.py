@@ -66,7 +66,7 @@ class _Frame(NamedTuple):
 
 
 def curvature(problem: Problem, point: Point, critical: bool) -> Curvature:
-    """The spectrum of the Hessian at `point`, as much of it as is affordable; zero modes are counted if it is critical."""
+    """The spectrum of the Hessian at `point`, as much of it as is affordable; zero modes counted where critical."""
     frame = _frame(problem, point)
     total = sum(x.size for x in point.params if x is not None)
     collapsed = frame.dropped <= 1e-6 * max(_length(point.params), frame.unit)

@@ -35,7 +35,7 @@ class _Metric(NamedTuple):
 
 DASHED = (0, (2, 2))  # over what it coincides with at collapse
 METRICS = (
-    _Metric("nc1_trace", r"NC1  $\mathrm{tr}\,\Sigma_W/\mathrm{tr}\,\Sigma_B$", GREEN, "-", EPS**2),  # a square
+    _Metric("nc1", r"NC1  $\mathrm{tr}(\Sigma_W\Sigma_B^{+})/K$", GREEN, "-", EPS**2),  # a square
     _Metric("nc2_gram_W", r"NC2  $W$ to simplex", ORANGE, "-", EPS),
     _Metric("nc2_gram_H", "NC2  means to simplex", PURPLE, DASHED, EPS),
     _Metric("nc3", r"NC3  $W$ to means", BLUE, "-", EPS),
@@ -118,7 +118,7 @@ def _draw_metrics(axes: Axes, problem: Problem, trajectory: Trajectory) -> None:
         axes.text(0.5, 0.5, "$W=H=0$: nothing to measure", transform=axes.transAxes, ha="center", **NOTE)
         return
     _finish(axes, trajectory.steps)
-    if np.isnan(measured[-1]["nc1_trace"]):
+    if np.isnan(measured[-1]["nc1"]):
         axes.set_title("Collapse (undefined once $W=H=0$)")
 
 
