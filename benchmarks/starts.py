@@ -25,7 +25,8 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0)
     options = parser.parse_args()
     print(
-        f"{'K':>4} {'n':>3} {'d':>4} {'loss':>13} {'lam_b':>6} | conv  glob | max gap/(1+|f|)  max |f-f*| | steps  evals   ms"
+        f"{'K':>4} {'n':>3} {'d':>4} {'loss':>13} {'lam_b':>6} | conv  glob | "
+        "max gap/(1+|f|)  max |f-f*| | steps  evals   ms"
     )
     for K, n, d in (SIZES[i] for i in options.sizes):
         for loss in (ufm.CrossEntropy(), ufm.MSE()):
@@ -67,7 +68,8 @@ def _row(K: int, n: int, d: int, loss: object, lam_b: float | None, starts: int,
             )
     return (
         f"{K:4d} {n:3d} {d:4d} {type(loss).__name__:>13} {lam_b!s:>6} | {converged:4d}  {certified:4d} | "
-        f"{max(gaps):15.1e}  {max(differences):10.1e} | {np.median(steps):5.0f}  {np.median(products):5.0f}  {1e3 * np.median(seconds):6.1f}"
+        f"{max(gaps):15.1e}  {max(differences):10.1e} | {np.median(steps):5.0f}  {np.median(products):5.0f}  "
+        f"{1e3 * np.median(seconds):6.1f}"
     )
 
 

@@ -1,6 +1,7 @@
 """The driver and the solvers: convergence, escape, faithful dynamics, recording, one compilation per sweep."""
 
 import importlib
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ import ufm
 from theory import cross_entropy, mse
 
 driver = importlib.import_module("ufm.solve")  # `ufm.solve` itself is the function
-SMALL = {"K": 4, "n": 10, "d": 8}
+SMALL: dict[str, Any] = {"K": 4, "n": 10, "d": 8}
 BIAS = [None, 0.0, 1e-2]
 
 
@@ -153,7 +154,7 @@ def test_progress_is_reported():
 
 def test_one_compilation_serves_a_sweep():
     """Decays, bias decay (free or not), smoothing, seeds, tolerances and solver settings are all leaves."""
-    sizes = {"K": 3, "n": 4, "d": 5}
+    sizes: dict[str, Any] = {"K": 3, "n": 4, "d": 5}
     ufm.solve(ufm.Problem(**sizes, lam_W=1e-2, lam_H=1e-2, lam_b=0.1))
     before = driver._advance._cache_size()
     for i, lam in enumerate([1e-3, 3e-3, 2e-2, np.float64(0.1), np.float32(0.01)]):

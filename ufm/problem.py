@@ -30,7 +30,7 @@ class Problem:
 
     Args:
         K: classes, >= 2.
-        n: samples per class, an int (balanced) or K class sizes.
+        n: samples per class, an int (balanced) or a sequence of K class sizes.
         d: feature dimension.
         lam_W, lam_H: weight decays, > 0.
         lam_b: None for a model without bias, 0.0 for a free bias, > 0 for a regularised one.
@@ -40,7 +40,7 @@ class Problem:
     """
 
     K: int = field(metadata={"static": True})
-    n: int | tuple[int, ...] = field(metadata={"static": True})
+    n: Any = field(metadata={"static": True})
     d: int = field(metadata={"static": True})
     lam_W: Any
     lam_H: Any
