@@ -16,8 +16,12 @@ import ufm
 # Sizes that no other test uses, so that a compilation here cannot hide behind another test's cache.
 K, N, D = 3, 6, 7
 DEFAULTS: dict[str, Any] = {"K": K, "n": 2, "d": D, "lam_W": 1e-2, "lam_H": 1e-2, "lam_b": 1e-2}
-ACTION = re.compile(r"\b(Pass|pass|Use|use|Build|Wrap|Write|Call|drop|Make|Drop|Rescale|rescale)\b")
-NO_BIAS = {"lam_b": None}
+# An instruction, or the requirement spelled out.
+ACTION = re.compile(r"\b(Pass|pass|Use|use|Build|Wrap|Write|Call|Make|Drop|drop|expected|must be|outside)\b")
+
+
+def short(value: Any) -> str:
+    return repr(value)[:30]
 
 
 def problem(**changes: Any) -> Any:
@@ -36,7 +40,7 @@ def compiled() -> Iterator[list[str]]:
     seen: list[str] = []
     active = [True]
 
-    def listen(event: str, duration: float, **_: Any) -> None:
+    def listen(event: str, duration_secs: float, **_: Any) -> None:
         if active and "backend_compile" in event:
             seen.append(event)
 
@@ -109,7 +113,6 @@ CLASS_SIZES = [
     ([[1], [2], [3]], TypeError, "is not an integer"),
     (np.array([1.0, 2.0, 3.0]), TypeError, "is not an integer"),
     (np.array([[1, 2, 3]]), ValueError, "class sizes"),
-    (np.array(2), TypeError, "is not an integer"),
     (range(1, 4), TypeError, "is not an integer"),
     ({1, 2, 3}, TypeError, "is not an integer"),
 ]
@@ -128,8 +131,8 @@ DECAYS = [
     (float("inf"), ValueError, "=inf"),
     (-float("inf"), ValueError, "=-inf"),
     (-1e-3, ValueError, "=-0.001"),
-    (5e-324, ValueError, "subnormal"),
-    (1e-310, ValueError, "subnormal"),
+    (5e-324, ValueError, "outside"),
+    (1e-310, ValueError, "outside"),
     (True, TypeError, "is not a real scalar"),
     (np.True_, TypeError, "is not a real scalar"),
     (np.array(True), TypeError, "is not a real scalar"),
@@ -147,7 +150,7 @@ DECAYS = [
 
 
 @pytest.mark.parametrize("name", ["lam_W", "lam_H", "lam_b"])
-@pytest.mark.parametrize(("value", "error", "needle"), DECAYS)
+@pytest.mark.parametrize(("value", "error", "needle"), DECAYS, ids=[short(x[0]) for x in DECAYS])
 def test_decay(name: str, value: Any, error: Any, needle: str, compiled: list[str]) -> None:
     refuses(compiled, lambda: ufm.solve(problem(**{name: value})), error, name, needle)
 
@@ -301,8 +304,8 @@ OPTIONS: list[tuple[dict[str, Any], Any, str]] = [
     ({"gtol": [1e-8]}, (TypeError, ValueError), "gtol=[1e-08] is not"),
     ({"gtol": 1e-17}, ValueError, "below float64 resolution (2.2e-16)"),
     ({"gtol": 1e-8, "dtype": "float32"}, ValueError, "below float32 resolution (1.2e-07). Use float64"),
-    ({"max_steps": 0}, ValueError, "max_steps=0 allows no step"),
-    ({"max_steps": -1}, ValueError, "max_steps=-1 allows no step"),
+    ({"max_steps": 0}, ValueError, "max_steps=0 (that allows no step)"),
+    ({"max_steps": -1}, ValueError, "max_steps=-1 (that allows no step)"),
     ({"max_steps": 2**31}, ValueError, "[1, 2^31)"),
     ({"max_steps": 10.0}, TypeError, "max_steps=10.0 is not an integer"),
     ({"max_steps": True}, TypeError, "max_steps=True is not an integer"),
@@ -313,15 +316,15 @@ OPTIONS: list[tuple[dict[str, Any], Any, str]] = [
     ({"record": "abc"}, TypeError, "record='abc' is not a collection"),
     ({"record": "12"}, TypeError, "record='12' is not a collection"),
     ({"record": b"ab"}, TypeError, "record=b'ab' is not a collection"),
-    ({"record": ["1"]}, TypeError, "record=['1'] is not a collection"),
+    ({"record": ["1"]}, TypeError, "record contains '1', which is not an integer"),
     ({"record": [1.5]}, (TypeError, ValueError), "1.5"),
     ({"record": np.array([0.5, 2.0])}, (TypeError, ValueError), "0.5"),
     ({"record": [True]}, TypeError, "True"),
-    ({"record": [None]}, TypeError, "record=[None]"),
+    ({"record": [None]}, TypeError, "record contains None"),
     ({"record": [float("nan")]}, (TypeError, ValueError), "nan"),
     ({"record": [float("inf")]}, (TypeError, ValueError), "inf"),
     ({"record": [1, -2]}, ValueError, "record contains step -2"),
-    ({"record": [[1, 2]]}, TypeError, "record=[[1, 2]]"),
+    ({"record": [[1, 2]]}, TypeError, "record contains [1, 2]"),
     ({"dtype": "bogus"}, ValueError, "dtype='bogus' is not supported"),
     ({"dtype": ""}, ValueError, "dtype='' is not supported"),
     ({"dtype": 64}, ValueError, "dtype=64 is not supported"),
@@ -420,10 +423,11 @@ def test_bias_where_the_problem_has_none(entry: str, compiled: list[str]) -> Non
 
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_the_problem_is_checked_at_every_entry(entry: str, compiled: list[str]) -> None:
-    refuses(compiled, lambda: ENTRIES[entry](problem(lam_H=0), point()), ValueError, f"{entry}: lam_H=0 has no minimiser")
+    call = ENTRIES[entry]
+    refuses(compiled, lambda: call(problem(lam_H=0), point()), ValueError, f"{entry}: lam_H=0 has no minimiser")
 
 
-@pytest.mark.parametrize(("name", "value"), [("lam_W", 1e300), ("lam_H", 1e-300), ("lam_b", 1e300), ("lam_W", 1e-40)])
+@pytest.mark.parametrize(("name", "value"), [("lam_W", 1e60), ("lam_H", 1e-60), ("lam_b", 1e60), ("lam_W", 1e-40)])
 def test_decays_beyond_float32(name: str, value: float, compiled: list[str]) -> None:
     def call() -> Any:
         return ufm.solve(problem(**{name: value}), dtype="float32")
@@ -440,7 +444,7 @@ TOLERANCES = [0, -1.0, float("nan"), float("inf"), "1e-8", None, True, 1j, np.co
 
 
 @pytest.mark.parametrize("name", ["gtol", "gap_tolerance"])
-@pytest.mark.parametrize("value", TOLERANCES, ids=lambda x: repr(x)[:20])
+@pytest.mark.parametrize("value", TOLERANCES, ids=short)
 def test_certify_tolerance(name: str, value: Any, compiled: list[str]) -> None:
     options = {name: value}
     refuses(compiled, lambda: ufm.certify(problem(), point(), **options), (TypeError, ValueError), f"certify: {name}=")
@@ -450,7 +454,7 @@ SCALES = [0, -1.0, float("nan"), float("inf"), "1", None, True, 1j, np.complex12
 
 
 @pytest.mark.parametrize("entry", ["random_start", "etf_start", "perturb"])
-@pytest.mark.parametrize("value", SCALES, ids=lambda x: repr(x)[:20])
+@pytest.mark.parametrize("value", SCALES, ids=short)
 def test_scale(entry: str, value: Any, compiled: list[str]) -> None:
     at = (point(),) if entry == "perturb" else ()
     call = getattr(ufm, entry)

@@ -11,12 +11,13 @@ import numpy as np
 
 from ufm.certify.escape import descend
 from ufm.certify.point import examine
-from ufm.checks import positive
+from ufm.checks import positive, whole
 from ufm.precision import as_dtype, exact, to_host
-from ufm.problem import Params, Problem, check_params, check_problem
+from ufm.problem import Params, Problem
 from ufm.solvers.newton import TrustRegion
 from ufm.start import generator, random_start
 from ufm.status import Status, message, status_of
+from ufm.validation import check_params, check_problem
 
 MAX_ESCAPES = 50  # saddles that one solve may leave; each is strictly lower than the one before
 
@@ -104,13 +105,16 @@ def solve(
         TypeError, ValueError: before anything is compiled, for a problem, start or option that cannot work.
     """
     dtype = as_dtype(dtype, "solve")
-    check_problem(problem, "solve")
+    check_problem(problem, "solve", dtype)
     solver = TrustRegion() if solver is None else _checked_solver(solver)
     gtol = _checked_gtol(gtol, dtype)
-    max_steps = _checked_steps(solver.max_steps if max_steps is None else max_steps)
+    limit = solver.max_steps if max_steps is None else max_steps
+    max_steps = whole(limit, "max_steps", "solve", 1, "that allows no step")
     stops = _checked_record(record, max_steps)
+    if progress is not None and not callable(progress):
+        raise TypeError(f"solve: progress={progress!r} is not callable. Pass a function of a ufm.Progress, or None.")
     generator(key, "solve")
-    point = random_start(problem, key) if start is None else check_params(problem, start, "solve")
+    point = random_start(problem, key) if start is None else check_params(problem, start, "solve", dtype)
     with exact():
         return _drive(problem, point, solver, gtol, max_steps, stops, progress, dtype)
 
@@ -126,6 +130,8 @@ def _drive(
     dtype: np.dtype,
 ) -> Solution:
     typed, tolerance = problem.astype(dtype), np.asarray(gtol, dtype)
+    # One type for every number, so that 1 and np.float64(1.0) share a compilation.
+    solver = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), solver)
     clock = time.perf_counter()
     state = _init(solver, typed, jax.tree.map(lambda x: np.asarray(x, dtype), point))
     # No step is allowed yet: these calls compile, so that compile time is known apart.
@@ -156,7 +162,7 @@ def _drive(
         grad_norm=float(state.iterate.grad_norm),
         gtol=gtol,
         status=status,
-        message=message(status, state, gtol, max_steps, dtype),
+        message=message(status, state, gtol, max_steps, dtype, problem.loss.convex),
         steps=int(state.steps),
         evaluations=int(state.evaluations),
         escapes=escapes,
@@ -212,7 +218,7 @@ def _advance(solver: Any, problem: Problem, state: Any, gtol: Any, until: Any) -
 @jax.jit
 def _restart(solver: Any, problem: Problem, params: Params, state: Any) -> Any:
     fresh = solver.init(problem, params)
-    return fresh._replace(steps=state.steps, evaluations=state.evaluations + fresh.evaluations)
+    return fresh._replace(steps=state.steps + 1, evaluations=state.evaluations + fresh.evaluations)
 
 
 def _snapshot(state: Any) -> tuple[int, float, float, Params]:
@@ -228,12 +234,14 @@ def _trajectory(kept: list[Any]) -> Trajectory:
 
 
 def _checked_solver(solver: Any) -> Any:
-    missing = [name for name in ("init", "step", "max_steps", "escapes") if not hasattr(solver, name)]
-    if isinstance(solver, type) or missing:
+    if isinstance(solver, type) or not all(
+        hasattr(solver, name) for name in ("init", "step", "check", "max_steps", "escapes")
+    ):
         raise TypeError(
             f"solve: solver={solver!r} is not a solver. Pass ufm.TrustRegion(), ufm.LBFGS() or "
             "ufm.FirstOrder(optax.sgd(0.1)); an optax transformation goes inside FirstOrder."
         )
+    solver.check()
     return solver
 
 
@@ -248,21 +256,14 @@ def _checked_gtol(gtol: Any, dtype: np.dtype) -> float:
     return gtol
 
 
-def _checked_steps(steps: Any) -> int:
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer):
-        raise TypeError(f"solve: max_steps={steps!r} is not an integer.")
-    if not 1 <= steps < 2**31:
-        raise ValueError(f"solve: max_steps={steps} allows no step. Pass an integer in [1, 2^31).")
-    return int(steps)
-
-
 def _checked_record(record: Any, max_steps: int) -> list[int]:
-    try:
-        steps = sorted({int(step) for step in record})
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"solve: record={record!r} is not a collection of step numbers. Pass e.g. range(0, 1000, 10)."
-        ) from error
-    if steps and steps[0] < 0:
-        raise ValueError(f"solve: record contains step {steps[0]}. Step numbers start at 0.")
-    return [step for step in steps if step <= max_steps]
+    help = "Pass step numbers >= 0, e.g. record=range(0, 1000, 10)."
+    if isinstance(record, str | bytes) or not isinstance(record, Iterable):
+        raise TypeError(f"solve: record={record!r} is not a collection of step numbers. {help}")
+    steps = list(record)
+    for step in steps:
+        if isinstance(step, bool) or not isinstance(step, int | np.integer):
+            raise TypeError(f"solve: record contains {step!r}, which is not an integer. {help}")
+        if step < 0:
+            raise ValueError(f"solve: record contains step {step}. {help}")
+    return sorted({int(step) for step in steps if step <= max_steps})

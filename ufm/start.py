@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ufm.checks import positive
-from ufm.problem import Params, Problem, check_params, check_problem
+from ufm.checks import positive, untraced
+from ufm.problem import Params, Problem
+from ufm.validation import check_params, check_problem
 
 
 def random_start(problem: Problem, key: Any = 0, scale: float = 1.0) -> Params:
@@ -71,8 +72,11 @@ def perturb(problem: Problem, params: Any, key: Any = 0, scale: float = 1e-3) ->
 
 def generator(key: Any, who: str) -> np.random.Generator:
     """The stream of an int seed, or of a jax PRNG key. NumPy's, because it compiles nothing for each new shape."""
+    untraced(key, "key", who)
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ():
         return np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
+    if isinstance(key, jax.Array) and key.dtype == np.uint32 and key.shape == (2,):
+        return np.random.default_rng(np.asarray(key).tolist())
     if isinstance(key, bool) or not isinstance(key, int | np.integer):
         raise TypeError(f"{who}: key={key!r} is neither an int seed nor a jax PRNG key. Pass e.g. key=0.")
     if not 0 <= key < 2**63:

@@ -9,9 +9,10 @@ import numpy as np
 from ufm.certify.curvature import Curvature, curvature
 from ufm.certify.duality import lower_bound
 from ufm.certify.escape import escape_direction
-from ufm.certify.point import Point, dual_ratio, examine
+from ufm.certify.point import Point, check_finite, dual_ratio, examine
 from ufm.checks import positive
-from ufm.problem import Params, Problem, check_params, check_problem
+from ufm.problem import Params, Problem
+from ufm.validation import check_params, check_problem
 
 
 class Verdict(IntEnum):
@@ -98,14 +99,11 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
     check_problem(problem, "certify")
     gtol, gap_tolerance = positive(gtol, "gtol", "certify"), positive(gap_tolerance, "gap_tolerance", "certify")
     point = examine(problem, check_params(problem, params, "certify"))
-    if not (np.isfinite(point.value) and np.isfinite(point.grad_norm)):
-        raise ValueError(
-            f"certify: f={point.value} or its gradient is not finite at this point. Check the loss and the scale."
-        )
+    check_finite(point, "certify")
     bound = lower_bound(problem, point)
     second = curvature(problem, point, critical=point.grad_norm <= gtol)
     escape = escape_direction(problem, point)
-    gap = point.value - bound.value
+    gap = float(point.value - bound.value)
     verdict, reason = _judge(point, gap, second, escape.curvature, gtol, gap_tolerance)
     return Certificate(
         verdict=verdict,
@@ -113,7 +111,7 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
         value=point.value,
         grad_norm=point.grad_norm,
         **_first_order(problem, point),
-        lower_bound=bound.value,
+        lower_bound=float(bound.value),
         bound_method=bound.method,
         gap=gap,
         smallest_eigenvalue=second.smallest,

@@ -19,10 +19,11 @@ from jax.flatten_util import ravel_pytree
 
 from ufm.certify.duality import class_gradient
 from ufm.certify.lanczos import smallest_eigenpair
-from ufm.certify.point import Point, as_float64, examine, hessian_operator, packing
+from ufm.certify.point import Point, as_float64, check_finite, examine, hessian_operator, length, packing
 from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
 from ufm.reduction import lift_params, merge, merge_params
+from ufm.validation import check_params, check_problem
 
 DENSE = 2000  # the largest matrix that is diagonalised densely
 
@@ -69,7 +70,7 @@ def curvature(problem: Problem, point: Point, critical: bool) -> Curvature:
     """The spectrum of the Hessian at `point`, as much of it as is affordable; zero modes counted where critical."""
     frame = _frame(problem, point)
     total = sum(x.size for x in point.params if x is not None)
-    collapsed = frame.dropped <= 1e-6 * max(_length(point.params), frame.unit)
+    collapsed = frame.dropped <= 1e-6 * max(length(point.params), frame.unit)
     core = 2 * problem.K * frame.rank + (0 if point.params.b is None else problem.K)
     if collapsed and core <= DENSE:
         spectrum = _structured_spectrum(problem, frame)
@@ -88,9 +89,13 @@ def hessian_spectrum(problem: Problem, params: Params) -> np.ndarray:
     """Every eigenvalue of the Hessian at `params`, ascending (see the module's text for the structure used).
 
     Raises:
-        ValueError: the point is not collapsed and too large for a dense matrix.
+        TypeError, ValueError: a problem or parameters that cannot work; a point that is neither collapsed nor small
+            enough for a dense matrix.
     """
-    found = curvature(problem, examine(problem, params), critical=False).spectrum
+    check_problem(problem, "hessian_spectrum")
+    point = examine(problem, check_params(problem, params, "hessian_spectrum"))
+    check_finite(point, "hessian_spectrum")
+    found = curvature(problem, point, critical=False).spectrum
     if found is None:
         raise ValueError(
             f"hessian_spectrum: more than {DENSE} coupled variables. Use certify, which needs only the extremes."
@@ -101,10 +106,6 @@ def hessian_spectrum(problem: Problem, params: Params) -> np.ndarray:
 def _free_shift(problem: Problem) -> int:
     """1 if b + c 1 leaves f unchanged for every c."""
     return int(problem.loss.shift_invariant and problem.lam_b is not None and float(problem.lam_b) == 0.0)
-
-
-def _length(params: Params) -> float:
-    return float(np.sqrt(sum(float(np.sum(x**2)) for x in params if x is not None)))
 
 
 def _symmetry(problem: Problem, rank: int) -> int:
@@ -136,7 +137,7 @@ def _tolerance(point: Point, frame: _Frame, critical: bool, largest: float, dime
     at least the smallest scale of the point; to that comes rounding, and the Hessian's change over what was dropped.
     """
     rounding = (4 * (dimension + 1) * np.finfo(np.float64).eps + dropped) * largest
-    return rounding + 4 * _length(point.grad) / frame.scale if critical else rounding
+    return rounding + 4 * length(point.grad) / frame.scale if critical else rounding
 
 
 def _counted(

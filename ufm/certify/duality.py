@@ -57,7 +57,7 @@ def local_bound(problem: Problem, point: Point) -> LowerBound:
     """The best bound that the numbers at one point give."""
     # Rounding in the sums of a bound: a few units in the last place of numbers of size 1 + |f|.
     rounding = 8 * np.finfo(np.float64).eps * (1.0 + abs(point.value))
-    best = LowerBound(-np.inf, "")
+    best = LowerBound(0.0, "the loss is not negative")
     for bound in _bounds(problem, point):
         best = max(best, bound, key=lambda b: b.value)
         if best.value >= point.value - rounding:
@@ -76,6 +76,9 @@ def _bounds(problem: Problem, point: Point) -> Iterator[LowerBound]:
         dual = _Dual(problem)
         for name, A in _candidates(problem, point):
             yield LowerBound(dual.best_multiple(A), f"dual, {name} (T15)")
+            if lam_b:  # the smaller lam_b, the dearer what is left of the row sums
+                without = dual.best_multiple(_without_sums(A, dual.sizes))
+                yield LowerBound(without, f"dual, {name}, row sums removed (T15)")
     yield LowerBound(_first_order_bound(problem, point), "first-order (T14)")
 
 

@@ -12,6 +12,7 @@ from ufm.certify.point import (
     examine,
     hessian_operator,
     hessian_product,
+    length,
     packing,
     sample_gradient,
     value_at,
@@ -63,7 +64,9 @@ def descend(problem: Problem, params: Params) -> Params | None:
         return None  # T3: a global minimum
     for direction in (escape_direction, lanczos_direction):
         escape = direction(problem, point)
-        if escape.curvature < -1e-6 * float(problem.nu):
+        # Where the gradient matters beside the curvature, the point is on a slope, not at a saddle.
+        at_saddle = length(point.grad) <= -1e-3 * escape.curvature
+        if at_saddle and escape.curvature < -1e-6 * float(problem.nu):
             step = _step_down(problem, point, escape.direction)
             if step is not None:
                 return step
@@ -95,7 +98,7 @@ def _curvature_along(problem: Problem, params: Params, direction: Params) -> flo
 
 def _step_down(problem: Problem, point: Point, direction: Params) -> Params | None:
     """The lowest of the trial points along +-direction, if it is below f by more than rounding."""
-    size = np.sqrt(sum(float(np.sum(x**2)) for x in point.params if x is not None)) + 1.0
+    size = length(point.params) + 1.0
     trials = [sign * size * 2.0**-k for k in range(20) for sign in (1, -1)]
     points = [
         Params(*[None if x is None else x + t * v for x, v in zip(point.params, direction, strict=True)])

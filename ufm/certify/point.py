@@ -46,6 +46,14 @@ def sample_gradient(problem: Problem, point: Point) -> np.ndarray:
     return point.G / np.sqrt(problem.sizes) if problem.merged else point.G
 
 
+def check_finite(point: Point, who: str) -> None:
+    """ValueError if f or its gradient is not finite at the point."""
+    if not (np.isfinite(point.value) and np.isfinite(point.grad_norm)):
+        raise ValueError(
+            f"{who}: f={point.value} or its gradient is not finite at this point. Check the loss and the scale."
+        )
+
+
 def as_float64(params: Params) -> Params:
     """The same parameters as NumPy float64 arrays."""
     return jax.tree.map(lambda x: np.asarray(x, np.float64), params)
@@ -61,6 +69,11 @@ def value_at(problem: Problem, params: Params) -> jax.Array:
 def hessian_product(problem: Problem, params: Params, direction: Params) -> Params:
     """Hessian of f at `params` times `direction`."""
     return jax.jvp(jax.grad(problem.objective), (params,), (direction,))[1]
+
+
+def length(params: Params) -> float:
+    """The Euclidean norm over all blocks."""
+    return float(np.sqrt(sum(float(np.sum(x**2)) for x in params if x is not None)))
 
 
 def packing(like: Params) -> tuple[Callable[[Params], np.ndarray], Callable[[np.ndarray], Params]]:

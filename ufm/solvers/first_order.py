@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from ufm import tree
+from ufm.checks import as_real
 from ufm.problem import Params, Problem
 from ufm.solvers.protocol import Iterate, evaluate
 
@@ -37,6 +39,18 @@ class FirstOrder:
     rate: Any = 1.0
     max_steps: Any = 100_000
     escapes: bool = field(default=False, metadata={"static": True})
+
+    def check(self) -> None:
+        """Raise unless there is a transformation and a rate to follow."""
+        if not isinstance(self.transformation, optax.GradientTransformation):
+            raise TypeError(
+                f"solve: FirstOrder({self.transformation!r}) is not an optax transformation. "
+                "Pass e.g. ufm.FirstOrder(optax.sgd(0.1))."
+            )
+        rate = as_real(self.rate)
+        if rate is None or not np.isfinite(rate):
+            text = f"solve: FirstOrder rate={self.rate!r} is not a finite real number. Pass e.g. rate=1.0."
+            raise TypeError(text) if rate is None else ValueError(text)
 
     def init(self, problem: Problem, params: Params) -> FirstOrderState:
         return FirstOrderState(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from ufm import tree
+from ufm.checks import whole
 from ufm.problem import Params, Problem
 from ufm.solvers.protocol import Iterate, evaluate
 
@@ -45,6 +46,10 @@ class LBFGS:
     memory: int = field(default=20, metadata={"static": True})
     max_steps: Any = 20_000
     escapes: bool = field(default=False, metadata={"static": True})
+
+    def check(self) -> None:
+        """Raise unless every number can work."""
+        whole(self.memory, "memory", "solve: LBFGS", 1, "no pair to remember")
 
     def init(self, problem: Problem, params: Params) -> LBFGSState:
         iterate = evaluate(problem, params)

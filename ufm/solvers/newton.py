@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ufm import tree
+from ufm.checks import positive, whole
 from ufm.problem import Params, Problem
 from ufm.solvers.protocol import Iterate, evaluate
 
@@ -19,6 +20,7 @@ class NewtonState(NamedTuple):
     radius: jax.Array  # in the problem's metric
     best: jax.Array  # smallest gradient norm so far
     idle: jax.Array  # steps at rounding level since the gradient last shrank
+    reach: jax.Array  # ten times the norm, weighted by the decays, that no minimiser exceeds
 
 
 @jax.tree_util.register_dataclass
@@ -28,8 +30,9 @@ class TrustRegion:
 
     Negative curvature is followed to the boundary of the region, and a solve that ends at a strict saddle leaves it
     along a certified direction. Near the solution, where the decrease of f drowns in rounding, the ratio of actual
-    to predicted decrease is regularised, so that the gradient reaches 1e-12 and below. A start farther out than ten
-    times the ball that contains every minimiser is scaled back to there: beyond, f is all kinks to a quadratic model.
+    to predicted decrease is regularised, so that the gradient reaches 1e-12 and below. From farther out than ten
+    times the ball that contains every minimiser, the first step scales the point back to there: beyond, f is all kinks
+    to a quadratic model.
 
     Args:
         radius: the first region's radius, relative to the distance sqrt(2 f) within which every minimiser lies.
@@ -46,8 +49,15 @@ class TrustRegion:
     max_steps: Any = 1000
     escapes: bool = field(default=True, metadata={"static": True})
 
+    def check(self) -> None:
+        """Raise unless every number can work."""
+        positive(self.radius, "radius", "solve: TrustRegion")
+        positive(self.forcing, "forcing", "solve: TrustRegion")
+        whole(self.max_products, "max_products", "solve: TrustRegion", 1, "no product, no step")
+
     def init(self, problem: Problem, params: Params) -> NewtonState:
-        iterate = evaluate(problem, _within_reach(problem, params))
+        iterate = evaluate(problem, params)
+        at_zero = problem.objective(jax.tree.map(jnp.zeros_like, params))
         return NewtonState(
             iterate=iterate,
             steps=jnp.zeros((), jnp.int32),
@@ -57,9 +67,26 @@ class TrustRegion:
             radius=self.radius * jnp.sqrt(2 * jnp.abs(iterate.value)) + jnp.finfo(iterate.value.dtype).tiny,
             best=iterate.grad_norm,
             idle=jnp.zeros((), jnp.int32),
+            # The bound needs losses >= 0, which only those called convex promise.
+            reach=jnp.where((at_zero > 0) & problem.loss.convex, 10 * jnp.sqrt(2 * jnp.abs(at_zero)), jnp.inf),
         )
 
     def step(self, problem: Problem, state: NewtonState) -> NewtonState:
+        far = _decay_norm(problem, state.iterate.params) > state.reach
+        return jax.lax.cond(far, self._pull_back, self._newton, problem, state)
+
+    def _pull_back(self, problem: Problem, state: NewtonState) -> NewtonState:
+        params = state.iterate.params
+        iterate = evaluate(problem, tree.scale(params, 0.99 * state.reach / _decay_norm(problem, params)))
+        return state._replace(
+            iterate=iterate,
+            steps=state.steps + 1,
+            evaluations=state.evaluations + 1,
+            radius=self.radius * jnp.sqrt(2 * jnp.abs(iterate.value)),
+            best=iterate.grad_norm,
+        )
+
+    def _newton(self, problem: Problem, state: NewtonState) -> NewtonState:
         here = state.iterate
         _, hessian = jax.linearize(jax.grad(problem.objective), here.params)
         metric = problem.metric()
@@ -90,14 +117,13 @@ class TrustRegion:
             radius=radius,
             best=jnp.minimum(state.best, iterate.grad_norm),
             idle=idle,
+            reach=state.reach,
         )
 
 
-def _within_reach(problem: Problem, params: Params) -> Params:
-    """`params`, scaled back if lam_W |W|^2 + lam_H |H|^2 + lam_b |b|^2 exceeds 100 times its bound 2 f(0) at minima."""
-    bound = 2 * jnp.abs(problem.objective(jax.tree.map(jnp.zeros_like, params)))
-    size2 = tree.dot(params, tree.multiply(problem.metric(), params))
-    return tree.scale(params, jnp.where((size2 > 100 * bound) & (bound > 0), 10 * jnp.sqrt(bound / size2), 1.0))
+def _decay_norm(problem: Problem, params: Params) -> jax.Array:
+    """sqrt(lam_W |W|^2 + lam_H |H|^2 + lam_b |b|^2), at most sqrt(2 f(0)) at every minimiser."""
+    return jnp.sqrt(2 * jnp.abs(problem.decay(params)))
 
 
 class _CG(NamedTuple):

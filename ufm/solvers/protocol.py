@@ -34,13 +34,15 @@ class Solver(Protocol):
     """A method. Its numbers are leaves, so that sweeping them compiles once.
 
     max_steps: the default bound on steps. escapes: leaves strict saddles (a method that follows the
-    dynamics of a given algorithm must not). init, step: pure and jax-traceable.
+    dynamics of a given algorithm must not). check: raises before anything is compiled if a setting cannot work.
+    init, step: pure and jax-traceable.
     """
 
     @property
     def max_steps(self) -> int: ...
     @property
     def escapes(self) -> bool: ...
+    def check(self) -> None: ...
     def init(self, problem: Problem, params: Params) -> Any: ...
     def step(self, problem: Problem, state: Any) -> Any: ...
 

@@ -11,7 +11,8 @@ from ufm.certify.certificate import Certificate
 from ufm.certify.point import as_float64
 from ufm.collapse import class_means
 from ufm.precision import exact
-from ufm.problem import Params, Problem, check_params, check_problem
+from ufm.problem import Params, Problem
+from ufm.validation import check_params, check_problem
 
 ZERO = 1e-8  # logits W H of at most this size are called zero: what is left of their directions is rounding
 LABELS = {

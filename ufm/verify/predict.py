@@ -3,7 +3,8 @@
 import theory
 from theory import NotApplicable, Prediction
 from ufm.losses import MSE, CrossEntropy
-from ufm.problem import Problem, check_problem
+from ufm.problem import Problem
+from ufm.validation import check_problem
 
 __all__ = ["NotApplicable", "Prediction", "predict"]
 
