@@ -34,12 +34,12 @@ def _theory(problem):
 def test_weak_duality_at_ten_thousand_points():
     """No bound exceeds f at any point of the same problem, nor the closed form f* where there is one.
 
-    The points of one problem share their minimum, so every bound is set against every value: 600 problems, 18 points
+    The points of one problem share their minimum, so every bound is set against every value: 560 problems, 18 points
     each, at all scales. Points of Point's fields are computed by the oracle in NumPy: nothing compiles.
     """
     rng = np.random.default_rng(1)
     worst, count = -np.inf, 0
-    for trial in range(600):
+    for trial in range(560):
         K = int(rng.integers(2, 9))
         lam_b = BIAS[trial % 4]
         smoothing = float(rng.choice([0.0, 0.1, 0.5]))
