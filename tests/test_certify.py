@@ -264,3 +264,12 @@ def test_degenerate_minima_are_named():
     same = ufm.certify(user, ufm.solve(user).params)
     assert same.verdict is ufm.Verdict.DEGENERATE
     assert "5 zero modes, of which only 1 are symmetries" in same.reason
+
+
+def test_a_point_near_the_origin_is_still_a_saddle():
+    """Where W and H are 3e-9, the gradient's share in the tolerance must not swallow the spectrum."""
+    problem = ufm.Problem(K=4, n=1, d=3, lam_W=0.05, lam_H=0.05, lam_b=1e-2)
+    near = ufm.random_start(problem, key=0, scale=3e-9)
+    certificate = ufm.certify(problem, near._replace(b=np.zeros(4)))
+    assert certificate.verdict is ufm.Verdict.STRICT_SADDLE
+    assert certificate.curvature_tolerance < 1e-3

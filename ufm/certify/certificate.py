@@ -42,7 +42,7 @@ class Certificate:
         balance: |lam_W W^T W - lam_H H H^T|_F, 0 at every critical point (T1).
         nuclear_excess: lam_W/2 |W|^2 + lam_H/2 |H|^2 - nu |WH|_*, >= 0, and 0 at every critical point (T1, T2).
         dual_ratio: |G|_2 / nu, G the gradient in the logits; with a convex loss a critical point is a global
-            minimum iff it is <= 1 (T3).
+            minimum if it is <= 1, and only if unless d cuts the rank (T3, T9).
         lower_bound: a number <= f* (-inf if nothing is proved); bound_method: where it comes from.
         gap: value - lower_bound >= f - f*.
         smallest_eigenvalue, eigenvalue_residual: of the Hessian; some eigenvalue lies within the residual.

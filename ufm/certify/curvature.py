@@ -137,7 +137,9 @@ def _tolerance(point: Point, frame: _Frame, critical: bool, largest: float, dime
     at least the smallest scale of the point; to that comes rounding, and the Hessian's change over what was dropped.
     """
     rounding = (4 * (dimension + 1) * np.finfo(np.float64).eps + dropped) * largest
-    return rounding + 4 * length(point.grad) / frame.scale if critical else rounding
+    # Where the point itself is nearly zero the quotient says nothing, and must not swallow the spectrum.
+    share = min(4 * length(point.grad) / frame.scale, 1e-2 * float(frame.problem.nu))
+    return rounding + share if critical else rounding
 
 
 def _counted(
