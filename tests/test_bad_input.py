@@ -145,7 +145,7 @@ DECAYS = [
     (np.array(None), TypeError, "is not a real scalar"),
     (np.datetime64("2020-01-01"), TypeError, "is not a real scalar"),
     (10**400, ValueError, "finite"),
-    (object(), TypeError, "is not a real scalar"),
+    (Ellipsis, TypeError, "is not a real scalar"),
 ]
 
 
