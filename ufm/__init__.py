@@ -3,7 +3,27 @@
 from ufm.certify.certificate import Certificate, Verdict, certify
 from ufm.certify.curvature import hessian_spectrum
 from ufm.collapse import Collapse, collapse
-from ufm.losses import MSE, CrossEntropy, UserLoss
+from ufm.losses import (
+    MSE,
+    CrossEntropy,
+    DotRegression,
+    Focal,
+    PickAllLabel,
+    RescaledMSE,
+    SupCon,
+    UserLoss,
+    label_sets,
+)
+from ufm.models import (
+    Bilinear,
+    Gram,
+    contrastive,
+    fixed_classifier,
+    layer_peeled,
+    normalized,
+    normalized_features,
+    relu_features,
+)
 from ufm.problem import Params, Problem
 from ufm.solve import Progress, Solution, Trajectory, solve
 from ufm.solvers.first_order import FirstOrder
@@ -16,16 +36,23 @@ from ufm.verify.compare import Comparison, compare
 __all__ = [
     "LBFGS",
     "MSE",
+    "Bilinear",
     "Certificate",
     "Collapse",
     "Comparison",
     "CrossEntropy",
+    "DotRegression",
     "FirstOrder",
+    "Focal",
+    "Gram",
     "Params",
+    "PickAllLabel",
     "Problem",
     "Progress",
+    "RescaledMSE",
     "Solution",
     "Status",
+    "SupCon",
     "Trajectory",
     "TrustRegion",
     "UserLoss",
@@ -33,9 +60,16 @@ __all__ = [
     "certify",
     "collapse",
     "compare",
+    "contrastive",
     "etf_start",
+    "fixed_classifier",
     "hessian_spectrum",
+    "label_sets",
+    "layer_peeled",
+    "normalized",
+    "normalized_features",
     "perturb",
     "random_start",
+    "relu_features",
     "solve",
 ]

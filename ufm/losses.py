@@ -8,16 +8,24 @@ A loss is a frozen dataclass registered as a pytree, with
     conjugate: a method or None  conjugate(G, Y) -> [C], sup_z <g, z> - loss(z, y); +inf outside its domain (NumPy)
     rank_bound: method or None   rank_bound(Y, sizes, nu, lam_b, d): a lower bound on f that uses rank(W H) <= d (NumPy)
     repair(G, Y, sizes)          a point of the conjugate's domain near G that keeps 1^T G and, when it is 0, G sizes
+    margin_bound: method or None margin_bound(m, K): phi of T12, a lower bound on the loss at the margin m (NumPy)
+    check(problem, who)          raises if the loss cannot work on this problem's targets and model
+
+Z are the logits of ufm.models: [K, N], or [N, N] similarities for SupCon. In conjugate, repair and rank_bound, C is the
+number of groups of samples with a common target.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.special import xlogy
+
+from ufm.checks import as_real, untraced, whole
 
 
 class Loss(Protocol):
@@ -31,6 +39,9 @@ class Loss(Protocol):
     def conjugate(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None: ...
     @property
     def rank_bound(self) -> Callable[[np.ndarray, np.ndarray, float, float | None, int], float] | None: ...
+    @property
+    def margin_bound(self) -> Callable[[np.ndarray, int], np.ndarray] | None: ...
+    def check(self, problem: Any, who: str) -> None: ...
     def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray: ...
     def __call__(self, Z: Any, Y: Any) -> Any: ...
 
@@ -53,6 +64,17 @@ class CrossEntropy:
     convex: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True
     rank_bound: ClassVar[None] = None
+    margin_bound: ClassVar[None] = None  # the dual is at least as strong
+
+    def check(self, problem: Any, who: str) -> None:
+        """Raise unless the smoothing lies in [0, 1) and the targets are classes."""
+        _need_classes(problem, who, "CrossEntropy", "For label sets use ufm.PickAllLabel().")
+        untraced(self.smoothing, "smoothing", who)
+        number = as_real(self.smoothing)
+        if number is None:
+            raise TypeError(f"{who}: smoothing={self.smoothing!r} is not a real scalar. Pass a float in [0, 1).")
+        if not 0.0 <= number < 1.0:
+            raise ValueError(f"{who}: smoothing={number} is outside [0, 1). At 1 the targets carry no label.")
 
     def __call__(self, Z: jax.Array, Y: jax.Array) -> jax.Array:
         margin = Z - jnp.sum(Y * Z, axis=0)  # <= 0 where the sample is classified correctly
@@ -73,11 +95,7 @@ class CrossEntropy:
         The mixture keeps the linear constraints 1^T G = 0 and G sizes = 0: both hold for the marginal as well.
         """
         T = self._targets(Y)
-        Q = G + T
-        marginal = (T @ sizes / np.sum(sizes))[:, None]
-        deficit = np.where(Q < 0.0, -Q / (marginal - np.minimum(Q, 0.0)), 0.0)
-        share = np.minimum(1.0, 1.0000001 * np.max(deficit))
-        return np.maximum((1.0 - share) * Q + share * marginal, 0.0) - T if share > 0.0 else G
+        return _mix(G + T, np.outer(T @ sizes, np.ones(T.shape[1])) / np.sum(sizes), G, T)
 
     def _targets(self, Y: np.ndarray) -> np.ndarray:
         return (1.0 - self.smoothing) * Y + self.smoothing / Y.shape[0]
@@ -90,6 +108,11 @@ class MSE:
 
     convex: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = False
+    margin_bound: ClassVar[None] = None
+
+    def check(self, problem: Any, who: str) -> None:
+        """Nothing to refuse but features alone."""
+        _need_classifier(problem, who, "MSE")
 
     def __call__(self, Z: jax.Array, Y: jax.Array) -> jax.Array:
         return 0.5 * jnp.sum((Z - Y) ** 2, axis=0)
@@ -127,6 +150,194 @@ class MSE:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
+class RescaledMSE:
+    """1/2 [k (z_y - M)^2 + sum_{j != y} z_j^2]: the right class weighs k and should reach M.
+
+    Args:
+        k, M: > 0; leaves. k = M = 1 is MSE().
+    Source:
+        Zhou et al. (ICML 2022, arXiv 2203.01238).
+    """
+
+    k: Any = 1.0
+    M: Any = 1.0
+    convex: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = False
+    rank_bound: ClassVar[None] = None
+    margin_bound: ClassVar[None] = None
+
+    def check(self, problem: Any, who: str) -> None:
+        """Raise unless k, M > 0 and the targets are classes."""
+        _need_classes(problem, who, "RescaledMSE", "For real targets use ufm.MSE().")
+        _need_positive(self.k, "k", who)
+        _need_positive(self.M, "M", who)
+
+    def __call__(self, Z: jax.Array, Y: jax.Array) -> jax.Array:
+        return 0.5 * jnp.sum((1.0 + (self.k - 1.0) * Y) * (Z - self.M * Y) ** 2, axis=0)
+
+    def conjugate(self, G: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """sum_j g_j (g_j / (2 w_j) + M y_j), w the weights of the squares; [C]."""
+        return np.sum(G * (0.5 * G / (1.0 + (float(self.k) - 1.0) * Y) + float(self.M) * Y), axis=0)
+
+    def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """G itself: the conjugate is finite everywhere."""
+        return G
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Focal:
+    """-(1 - p_y)^gamma log p_y with p = softmax(z); gamma = 0 is cross-entropy. Not convex for gamma > 0.
+
+    Args:
+        gamma: >= 0; a leaf.
+    Source:
+        Lin et al. (ICCV 2017); Zhou et al. (NeurIPS 2022, arXiv 2210.02192) for its Neural Collapse.
+    """
+
+    gamma: Any = 2.0
+    convex: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    conjugate: ClassVar[None] = None
+    rank_bound: ClassVar[None] = None
+
+    def check(self, problem: Any, who: str) -> None:
+        """Raise unless gamma >= 0 is finite and the targets are classes."""
+        _need_classes(problem, who, "Focal", "Use a ufm.UserLoss for other targets.")
+        untraced(self.gamma, "gamma", who)
+        number = as_real(self.gamma)
+        if number is None or not 0.0 <= number < np.inf:
+            raise ValueError(f"{who}: gamma={self.gamma!r} is not a finite number >= 0. Pass e.g. gamma=2.0.")
+
+    def __call__(self, Z: jax.Array, Y: jax.Array) -> jax.Array:
+        surprise = CrossEntropy()(Z, Y)  # -log p_y
+        return (-jnp.expm1(-surprise)) ** self.gamma * surprise
+
+    def margin_bound(self, m: np.ndarray, K: int) -> np.ndarray:
+        """phi(m) = s^gamma log(1 + e^t), t = log(K-1) - m, s = 1/(1 + e^-t): the loss at m = z_y - mean of the others.
+
+        It is attained where the other logits are equal, and no logits of this m have a smaller loss.
+        """
+        surprise = np.logaddexp(0.0, np.log(K - 1.0) - np.asarray(m, float))
+        return (-np.expm1(-surprise)) ** float(self.gamma) * surprise
+
+    def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """G itself: there is no conjugate, so no domain either."""
+        return G
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class PickAllLabel:
+    """sum_{c in S} CE(z, c) = |S| logsumexp(z) - sum_{c in S} z_c for a sample with the label set S.
+
+    Needs `Problem(targets=...)` with 0/1 columns, one for each label set: see `ufm.label_sets`.
+
+    Source:
+        Li et al. (ICML 2024, arXiv 2310.15903).
+    """
+
+    convex: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    rank_bound: ClassVar[None] = None
+    margin_bound: ClassVar[None] = None
+
+    def check(self, problem: Any, who: str) -> None:
+        """Raise unless the targets are label sets."""
+        _need_classifier(problem, who, "PickAllLabel")
+        Y = problem.group_targets()
+        if not (np.all((Y == 0.0) | (Y == 1.0)) and np.all(Y.sum(axis=0) >= 1.0)):
+            raise ValueError(
+                f"{who}: PickAllLabel needs 0/1 targets with a label in every column. Pass targets of ufm.label_sets."
+            )
+
+    def __call__(self, Z: jax.Array, Y: jax.Array) -> jax.Array:
+        count = jnp.sum(Y, axis=0)
+        return count * jax.scipy.special.logsumexp(Z - jnp.sum(Y * Z, axis=0) / count, axis=0)
+
+    def conjugate(self, G: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """sum_j q_j log(q_j / |S|) for q = g + 1_S >= 0 of mass |S|, +inf elsewhere; [C]."""
+        Q = G + Y
+        value = np.sum(xlogy(Q, np.maximum(Q, 0.0)), axis=0) - np.sum(Q, axis=0) * np.log(np.sum(Y, axis=0))
+        return np.where(np.all(Q >= 0.0, axis=0), value, np.inf)
+
+    def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """Mix Q = G + Y with the product of its own column masses and the mean label, just enough to be >= 0."""
+        marginal = Y @ sizes
+        return _mix(G + Y, np.outer(marginal, Y.sum(axis=0)) / np.sum(marginal), G, Y)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class DotRegression:
+    """(z_y - target)^2 / (2 target): only the right logit is asked to reach its largest value.
+
+    Args:
+        target: sqrt(E_W E_H) > 0, the product of the norms of a fixed classifier's rows and of the features; a leaf.
+    Source:
+        Yang et al. (NeurIPS 2022, arXiv 2203.09081), for a fixed ETF classifier.
+    """
+
+    target: Any = 1.0
+    convex: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = False
+    conjugate: ClassVar[None] = None
+    rank_bound: ClassVar[None] = None
+    margin_bound: ClassVar[None] = None
+
+    def check(self, problem: Any, who: str) -> None:
+        """Raise unless target > 0 and the targets are classes."""
+        _need_classes(problem, who, "DotRegression", "Use ufm.MSE() for real targets.")
+        _need_positive(self.target, "target", who)
+
+    def __call__(self, Z: jax.Array, Y: jax.Array) -> jax.Array:
+        return (jnp.sum(Y * Z, axis=0) - self.target) ** 2 / (2.0 * self.target)
+
+    def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """G itself: no conjugate is used."""
+        return G
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class SupCon:
+    """Mean over positives p of logsumexp_{j != i} z_ji - z_pi for each anchor i: supervised contrastive loss.
+
+    Z [N, N] are similarities of features alone (`ufm.contrastive`); positives are the other samples of the anchor's
+    class. An anchor without positives has loss 0.
+
+    Source:
+        Khosla et al. (NeurIPS 2020); Graf et al. (ICML 2021) for its minimum.
+    """
+
+    convex: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    conjugate: ClassVar[None] = None
+    rank_bound: ClassVar[None] = None
+    margin_bound: ClassVar[None] = None
+
+    def check(self, problem: Any, who: str) -> None:
+        """Raise unless the model compares features with each other and the targets are classes."""
+        if problem.model.classifier or problem.targets is not None:
+            raise ValueError(
+                f"{who}: SupCon needs features alone and classes. Pass model=ufm.contrastive(temperature)."
+            )
+
+    def __call__(self, Z: jax.Array, Y: jax.Array) -> jax.Array:
+        others = 1.0 - jnp.eye(Z.shape[1], dtype=Z.dtype)
+        positive = (Y.T @ Y) * others
+        count = jnp.sum(positive, axis=0)
+        # The anchor itself is left out of the sum: -inf, whose exponential and gradient are exact zeros.
+        spread = jax.scipy.special.logsumexp(jnp.where(others > 0, Z, -jnp.inf), axis=0)
+        return jnp.where(count > 0, spread - jnp.sum(positive * Z, axis=0) / jnp.maximum(count, 1.0), 0.0)
+
+    def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """G itself: no conjugate is used."""
+        return G
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
 class UserLoss:
     """Any differentiable `function(Z, Y) -> [N]`; `Problem(loss=function)` wraps it with nothing asserted.
 
@@ -136,17 +347,78 @@ class UserLoss:
         function: jax-traceable; Z and Y are [K, N], the result is one value per sample.
         convex: the loss is convex in each column of Z and never negative; the certificate then has a lower bound.
         shift_invariant: adding a constant to a sample's logits changes nothing.
+        conjugate: NumPy function (G [K, C], Y [K, C]) -> [C], sup_z <g, z> - loss(z, y), +inf outside its domain; of a
+            convex loss. With it the lower bound closes the gap; without, it is first-order (T14).
     """
 
     function: Callable[[Any, Any], Any] = field(metadata={"static": True})
     convex: bool = field(default=False, metadata={"static": True})
     shift_invariant: bool = field(default=False, metadata={"static": True})
-    conjugate: ClassVar[None] = None
+    conjugate: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = field(default=None, metadata={"static": True})
     rank_bound: ClassVar[None] = None
+    margin_bound: ClassVar[None] = None
+
+    def check(self, problem: Any, who: str) -> None:
+        """Raise unless the function and the conjugate can be called."""
+        if isinstance(self.function, type) or not callable(self.function):
+            raise TypeError(
+                f"{who}: UserLoss({self.function!r}) does not hold a callable. Pass a function (Z, Y) -> [N], or "
+                "ufm.CrossEntropy() or ufm.MSE(), with the parentheses."
+            )
+        if self.conjugate is not None and not (callable(self.conjugate) and self.convex):
+            raise TypeError(f"{who}: UserLoss needs a callable conjugate, with convex=True, or None.")
 
     def __call__(self, Z: jax.Array, Y: jax.Array) -> jax.Array:
         return self.function(Z, Y)
 
     def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-        """G itself: no conjugate is known, so no domain either."""
+        """G itself: the conjugate's domain is not known."""
         return G
+
+
+def label_sets(K: int, counts: Mapping[int, int]) -> tuple[np.ndarray, tuple[int, ...]]:
+    """(targets [K, C], n) of every label set of size m, `counts[m]` samples each, for Problem(targets=..., n=...).
+
+    Columns are ordered by m, then as itertools.combinations of 0 .. K-1.
+
+    Raises:
+        ValueError: no set, m outside 1 .. K, or a count < 1.
+    """
+    K = whole(K, "K", "label_sets", 2, "one class has nothing to separate")
+    if not counts:
+        raise ValueError("label_sets: counts is empty. Pass e.g. {1: 10, 2: 5}, sets of one and of two labels.")
+    columns, sizes = [], []
+    for m in sorted(counts):
+        whole(m, "set size m", "label_sets", 1, "a sample needs a label")
+        whole(counts[m], f"counts[{m}]", "label_sets", 1, "leave out set sizes that do not occur")
+        if m > K:
+            raise ValueError(f"label_sets: m={m} labels of K={K} classes do not exist. Pass m <= K.")
+        for chosen in combinations(range(K), m):
+            columns.append(np.isin(np.arange(K), chosen).astype(float))
+            sizes.append(int(counts[m]))
+    return np.array(columns).T, tuple(sizes)
+
+
+def _mix(Q: np.ndarray, product: np.ndarray, G: np.ndarray, T: np.ndarray) -> np.ndarray:
+    """Q mixed with `product` >= 0 just enough to be >= 0, less T; G itself where Q is >= 0 already."""
+    deficit = np.where(Q < 0.0, -Q / (product - np.minimum(Q, 0.0)), 0.0)
+    share = np.minimum(1.0, 1.0000001 * np.max(deficit))
+    return np.maximum((1.0 - share) * Q + share * product, 0.0) - T if share > 0.0 else G
+
+
+def _need_classifier(problem: Any, who: str, loss: str) -> None:
+    if not problem.model.classifier:
+        raise ValueError(f"{who}: {loss} needs logits [K, N], but the model has features alone. Use ufm.SupCon().")
+
+
+def _need_classes(problem: Any, who: str, loss: str, instead: str) -> None:
+    _need_classifier(problem, who, loss)
+    if problem.targets is not None:
+        raise ValueError(f"{who}: {loss} needs class labels, targets=None. {instead}")
+
+
+def _need_positive(value: Any, name: str, who: str) -> None:
+    untraced(value, name, who)
+    number = as_real(value)
+    if number is None or not 0.0 < number < np.inf:
+        raise ValueError(f"{who}: {name}={value!r} is not a finite positive number. Pass e.g. {name}=1.0.")

@@ -1,6 +1,8 @@
 """The unconstrained feature model: what is minimised, in the one normalisation of this package."""
 
 import dataclasses
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -9,10 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ufm.losses import CrossEntropy, UserLoss
+from ufm.models import Bilinear
+from ufm.spaces import Columns, Space
 
 
 class Params(NamedTuple):
-    """A point of the one-layer model: W [K, d] classifier, H [d, N] features (columns are samples), b [K] or None."""
+    """A point: W [K, d] classifier (None without one), H [d, N] features (columns are samples), b [K] or None."""
 
     W: Any
     H: Any
@@ -24,27 +28,35 @@ class Params(NamedTuple):
 class Problem:
     """f(W, H, b) = (1/N) sum_i loss(W h_i + b, y_i) + lam_W/2 |W|^2 + lam_H/2 |H|^2 + lam_b/2 |b|^2.
 
-    Samples are ordered by class. A pytree: the decays and the loss's numbers are leaves, so that one compilation
-    serves every value of them; sizes, bias mode (None or a number) and the loss's type are static.
+    Samples are ordered by group: those of one group share a target, and the groups are the classes unless `targets`
+    says otherwise. A pytree: decays, targets and the numbers of loss and model are leaves, so that one compilation
+    serves every value of them; sizes, bias mode (None or a number) and the types of loss and model are static.
 
     Args:
-        K: classes, >= 2.
-        n: samples per class, an int (balanced) or a sequence of K class sizes.
+        K: classes (rows of the logits), >= 2; with real targets >= 1.
+        n: samples per group, an int (balanced) or a sequence with one size for each group.
         d: feature dimension.
-        lam_W, lam_H: weight decays, > 0.
+        lam_W, lam_H: weight decays, > 0; None for a block whose space has no decay (see `model`).
         lam_b: None for a model without bias, 0.0 for a free bias, > 0 for a regularised one.
-        loss: CrossEntropy(smoothing), MSE(), UserLoss(...) or any function (Z [K, N], Y [K, N]) -> [N].
-        merged: the samples of a class are one column, sqrt(n_k) times their common feature, in isometric
+        loss: CrossEntropy(smoothing), MSE(), ..., UserLoss(...) or any function (Z [K, N], Y [K, N]) -> [N].
+        model: where W and H live and how they make logits: Bilinear() for the model above, or one of
+            normalized(tau), normalized_features(tau), fixed_classifier(W), layer_peeled(E_W, E_H), relu_features(),
+            contrastive(temperature).
+        targets: [K, C] one column for each of C groups; None for the K classes themselves (one-hot columns).
+            Label sets: `ufm.label_sets`. Regression: targets Y [K, N] and n=1.
+        merged: the samples of a group are one column, sqrt(n_c) times their common feature, in isometric
             coordinates (exact at collapse: T21); `ufm.reduction.merge` makes it.
     """
 
     K: int = field(metadata={"static": True})
     n: Any = field(metadata={"static": True})
     d: int = field(metadata={"static": True})
-    lam_W: Any
-    lam_H: Any
+    lam_W: Any = None
+    lam_H: Any = None
     lam_b: Any = None
     loss: Any = field(default_factory=CrossEntropy)
+    model: Any = field(default_factory=Bilinear)
+    targets: Any = None
     merged: bool = field(default=False, metadata={"static": True})
 
     def __post_init__(self) -> None:
@@ -57,9 +69,14 @@ class Problem:
             object.__setattr__(self, "n", tuple(self.n))
 
     @property
+    def C(self) -> int:
+        """Number of groups: K classes, or the columns of `targets`."""
+        return self.K if self.targets is None else np.shape(self.targets)[1]
+
+    @property
     def sizes(self) -> tuple[int, ...]:
-        """Class sizes n_1, ..., n_K."""
-        return self.n if isinstance(self.n, tuple) else (self.n,) * self.K
+        """Group sizes n_1, ..., n_C."""
+        return self.n if isinstance(self.n, tuple) else (self.n,) * self.C
 
     @property
     def N(self) -> int:
@@ -68,21 +85,27 @@ class Problem:
 
     @property
     def labels(self) -> np.ndarray:
-        """[columns of H] class of each column."""
-        return np.repeat(np.arange(self.K), 1 if self.merged else self.sizes)
+        """[columns of H] group of each column."""
+        return np.repeat(np.arange(self.C), 1 if self.merged else self.sizes)
 
     @property
     def nu(self) -> Any:
         """sqrt(lam_W lam_H), the weight of the nuclear norm |WH|_* in the convex form (T2)."""
         return self.lam_W**0.5 * self.lam_H**0.5
 
+    def group_targets(self) -> np.ndarray:
+        """[K, C] target of each group; NumPy."""
+        return np.eye(self.K) if self.targets is None else np.asarray(self.targets, np.float64)
+
     def one_hot(self, dtype: Any) -> jax.Array:
         """[K, columns of H] targets."""
-        return (jnp.asarray(self.labels)[None, :] == jnp.arange(self.K)[:, None]).astype(dtype)
+        if self.targets is None:
+            return (jnp.asarray(self.labels)[None, :] == jnp.arange(self.K)[:, None]).astype(dtype)
+        return jnp.asarray(self.targets, dtype)[:, self.labels]
 
     def logits(self, params: Params) -> jax.Array:
-        """Z = W H + b 1^T, [K, columns of H]."""
-        Z = params.W @ params.H
+        """Z = W H + b 1^T of the bilinear model, [K, columns of H]; tau H^T H of features alone."""
+        Z = self.model.logits(params.W, params.H)
         if self.merged:
             Z = Z / jnp.sqrt(jnp.asarray(self.sizes, Z.dtype))
         return Z if params.b is None else Z + params.b[:, None]
@@ -96,21 +119,101 @@ class Problem:
         """f(W, H, b)."""
         return self.data_loss(self.logits(params)) + self.decay(params)
 
-    def decay(self, params: Params) -> jax.Array:
-        """lam_W/2 |W|^2 + lam_H/2 |H|^2 + lam_b/2 |b|^2."""
-        total = self.lam_W * jnp.sum(params.W**2) + self.lam_H * jnp.sum(params.H**2)
-        return (total if params.b is None else total + self.lam_b * jnp.sum(params.b**2)) / 2
+    def decay(self, params: Params) -> Any:
+        """lam_W/2 |W|^2 + lam_H/2 |H|^2 + lam_b/2 |b|^2, of the blocks that decay."""
+        terms = [
+            lam * jnp.sum(x**2)
+            for x, lam, space in ((params.W, self.lam_W, self.model.W), (params.H, self.lam_H, self.model.H))
+            if space is not None and space.decays
+        ]
+        if params.b is not None:
+            terms.append(self.lam_b * jnp.sum(params.b**2))
+        return sum(terms[1:], terms[0]) / 2 if terms else jnp.zeros((), params.H.dtype)
+
+    @property
+    def euclidean(self) -> bool:
+        """W and H range over all matrices, with weight decay on both: the model of the duality and of the spectra."""
+        return all(space is not None and space.decays and space.rotates for space in (self.model.W, self.model.H))
+
+    @property
+    def coercive(self) -> bool:
+        """Every block decays, so that f bounds the size of W, H and (up to shifts) b."""
+        return all(space is None or space.decays for space in (self.model.W, self.model.H))
+
+    def tangent(self, params: Params, grad: Params, direction: Params) -> Params:
+        """`direction` projected on the tangent space at `params`; grad is the Euclidean gradient of f there."""
+        return self._blockwise(lambda s, c, x, g, v: s.tangent(x, g, v, c), params, grad, direction)
+
+    def bend(self, params: Params, grad: Params, direction: Params) -> Params:
+        """What the Riemannian Hessian times `direction` has less than the Euclidean one, before projection."""
+        flat = None if params.b is None else jnp.zeros_like(params.b)
+        return self._blockwise(lambda s, c, x, g, v: s.bend(x, g, v, c), params, grad, direction)._replace(b=flat)
+
+    def retract(self, params: Params, step: Params, length: Any = 1.0) -> Params:
+        """The point of the model that is reached from `params` along the tangent vector length * step."""
+        moved = self._blockwise(lambda s, c, x, v: s.retract(x, length * v, c), params, step)
+        return moved._replace(b=None if params.b is None else params.b + length * step.b)
+
+    def project(self, params: Params) -> Params:
+        """A point of the model near `params`; NumPy or jax."""
+        return self._blockwise(lambda s, c, x: s.project(x, c), params)
 
     def metric(self) -> Params:
         """One positive weight per block, in which the Hessian is well conditioned (T19: sqrt(lam) scaled variables)."""
-        bias = None if self.lam_b is None else self.lam_b + jnp.minimum(self.nu * (self.N / self.K) ** 0.5, 1 / self.K)
-        return Params(self.lam_W, self.lam_H, bias)
+        W, H = self.columns()
+        floor = self.nu * (self.N / self.C) ** 0.5 if self.euclidean else 1 / self.K
+        return Params(
+            None if self.model.W is None else self.model.W.weight(self.lam_W, W),
+            self.model.H.weight(self.lam_H, H),
+            None if self.lam_b is None else self.lam_b + jnp.minimum(floor, 1 / self.K),
+        )
+
+    def stiffness(self) -> float:
+        """The scale of the Hessian's eigenvalues: nu with decay on both blocks, the metric's geometric mean else."""
+        W, H, _ = self.metric()
+        return float(H if W is None else (W * H) ** 0.5)
+
+    def columns(self) -> tuple[Columns, Columns]:
+        """What the rows of W and the columns of H stand for."""
+        sizes = np.asarray(self.sizes, float)
+        if self.merged:
+            return Columns(np.ones(self.K), np.ones(self.K), self.K), Columns(sizes, sizes, self.N)
+        share = np.repeat(sizes, self.sizes)
+        return Columns(np.ones(self.K), np.ones(self.K), self.K), Columns(np.ones(self.N), share, self.N)
 
     def shapes(self) -> Params:
         """The shape of each block of the parameters."""
-        columns = self.K if self.merged else self.N
-        return Params((self.K, self.d), (self.d, columns), None if self.lam_b is None else (self.K,))
+        columns = self.C if self.merged else self.N
+        return Params(
+            (self.K, self.d) if self.model.classifier else None,
+            (self.d, columns),
+            None if self.lam_b is None else (self.K,),
+        )
+
+    def logit_shape(self) -> tuple[int, int]:
+        """[K, columns of H], or [N, N] of features alone."""
+        columns = self.shapes().H[1]
+        return (self.K if self.model.classifier else columns), columns
+
+    def dimension(self) -> int:
+        """Number of variables in W, H and b together."""
+        return sum(math.prod(shape) for shape in self.shapes() if shape is not None)
 
     def astype(self, dtype: Any) -> "Problem":
-        """The same problem with every leaf a NumPy scalar array of this dtype."""
+        """The same problem with every leaf a NumPy array of this dtype."""
         return jax.tree.map(lambda leaf: np.asarray(leaf, dtype), self)
+
+    def _blockwise(self, act: Callable[..., Any], *points: Params) -> Params:
+        """`act(space, columns, blocks...)` on the rows of W and the columns of H; b of the last point unchanged."""
+        W, H = self.columns()
+        dtype = points[0].H.dtype
+
+        def on(space: Space, columns: Columns, *blocks: Any) -> Any:
+            typed = Columns(columns.multiplicity.astype(dtype), columns.share.astype(dtype), columns.mass)
+            return act(space, typed, *blocks)
+
+        return Params(
+            None if self.model.W is None else on(self.model.W, W, *[p.W.T for p in points]).T,
+            on(self.model.H, H, *[p.H for p in points]),
+            points[-1].b,
+        )

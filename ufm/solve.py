@@ -14,6 +14,7 @@ from ufm.certify.point import examine
 from ufm.checks import positive, whole
 from ufm.precision import as_dtype, exact, to_host
 from ufm.problem import Params, Problem
+from ufm.solvers.first_order import FirstOrder
 from ufm.solvers.newton import TrustRegion
 from ufm.start import generator, random_start
 from ufm.status import Status, message, status_of
@@ -105,8 +106,10 @@ def solve(
         TypeError, ValueError: before anything is compiled, for a problem, start or option that cannot work.
     """
     dtype = as_dtype(dtype, "solve")
-    check_problem(problem, "solve", dtype)
     solver = TrustRegion() if solver is None else _checked_solver(solver)
+    # The dynamics of a first-order method make sense where nothing is minimal.
+    check_problem(problem, "solve", dtype, minimiser=not isinstance(solver, FirstOrder))
+    solver.check(problem)
     gtol = _checked_gtol(gtol, dtype)
     limit = solver.max_steps if max_steps is None else max_steps
     max_steps = whole(limit, "max_steps", "solve", 1, "that allows no step")
@@ -241,7 +244,6 @@ def _checked_solver(solver: Any) -> Any:
             f"solve: solver={solver!r} is not a solver. Pass ufm.TrustRegion(), ufm.LBFGS() or "
             "ufm.FirstOrder(optax.sgd(0.1)); an optax transformation goes inside FirstOrder."
         )
-    solver.check()
     return solver
 
 

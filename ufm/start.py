@@ -14,6 +14,7 @@ from ufm.validation import check_params, check_problem
 def random_start(problem: Problem, key: Any = 0, scale: float = 1.0) -> Params:
     """Gaussian entries: W and H of variance scale^2 / d (rows and columns of norm about scale), b of scale^2 / K.
 
+    Projected on the model's spaces where there are any: on spheres the directions are uniform, whatever the scale.
     Drawn in float64 whatever the precision of the solve, so that float32 and float64 see the same point.
 
     Args:
@@ -22,27 +23,33 @@ def random_start(problem: Problem, key: Any = 0, scale: float = 1.0) -> Params:
     Raises:
         ValueError: a negative seed, or a scale that is not finite and positive.
     """
-    check_problem(problem, "random_start")
+    check_problem(problem, "random_start", minimiser=False)
     positive(scale, "scale", "random_start")
     rng = generator(key, "random_start")
     shapes = problem.shapes()
     width, height = scale / np.sqrt(problem.d), scale / np.sqrt(problem.K)
-    return Params(
-        W=width * rng.standard_normal(shapes.W),
+    drawn = Params(
+        W=None if shapes.W is None else width * rng.standard_normal(shapes.W),
         H=width * rng.standard_normal(shapes.H),
         b=None if shapes.b is None else height * rng.standard_normal(shapes.b),
     )
+    return problem.project(drawn)
 
 
 def etf_start(problem: Problem, scale: float = 1.0) -> Params:
     """Collapsed features on a simplex ETF: rows of W and features h_ki = w_k of norm `scale`, b = 0.
 
+    Projected on the model's spaces where there are any.
+
     Raises:
-        ValueError: d < K - 1, where no simplex ETF exists, or a scale that is not finite and positive.
+        ValueError: d < K - 1, where no simplex ETF exists; targets other than classes, or features alone; a scale
+            that is not finite and positive.
     """
-    check_problem(problem, "etf_start")
+    check_problem(problem, "etf_start", minimiser=False)
     positive(scale, "scale", "etf_start")
     K, d = problem.K, problem.d
+    if problem.targets is not None or not problem.model.classifier:
+        raise ValueError("etf_start: a simplex ETF start needs class labels and a classifier. Use random_start.")
     if d < K - 1:
         raise ValueError(
             f"etf_start: d={d} has no simplex ETF of K={K} classes. Pass d >= {K - 1}, or use random_start."
@@ -54,20 +61,21 @@ def etf_start(problem: Problem, scale: float = 1.0) -> Params:
     H = np.repeat(W, 1 if problem.merged else problem.sizes, axis=0).T
     if problem.merged:
         H = H * np.sqrt(problem.sizes)
-    return Params(W, H, None if problem.lam_b is None else np.zeros(K))
+    return problem.project(Params(W, H, None if problem.lam_b is None else np.zeros(K)))
 
 
 def perturb(problem: Problem, params: Any, key: Any = 0, scale: float = 1e-3) -> Params:
-    """params + scale * Gaussian, for instance to leave a critical point.
+    """params + scale * Gaussian, projected on the model's spaces; for instance to leave a critical point.
 
     Raises:
         TypeError, ValueError: parameters that do not fit the problem; a scale that is not finite and positive.
     """
-    check_problem(problem, "perturb")
+    check_problem(problem, "perturb", minimiser=False)
     point = check_params(problem, params, "perturb")
     positive(scale, "scale", "perturb")
     rng = generator(key, "perturb")
-    return Params(*[None if x is None else x + scale * rng.standard_normal(x.shape) for x in point])
+    moved = Params(*[None if x is None else x + scale * rng.standard_normal(x.shape) for x in point])
+    return problem.project(moved)
 
 
 def generator(key: Any, who: str) -> np.random.Generator:

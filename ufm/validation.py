@@ -6,15 +6,19 @@ import jax
 import numpy as np
 
 from ufm.checks import as_real, untraced, whole
-from ufm.losses import MSE, CrossEntropy, UserLoss
+from ufm.losses import UserLoss
+from ufm.models import Bilinear, Gram
 from ufm.problem import Params, Problem
+from ufm.spaces import Budget, Fixed, Space, Spheres
 
+INSIDE = 1e-6  # relative distance from its space up to which a start is taken, and moved there
+SPACE_METHODS = ("tangent", "bend", "retract", "project", "weight", "decays", "rotates")
 # Beyond these the squares and products of ordinary numbers with a decay leave float64's range.
 SMALLEST, LARGEST = 1e-100, 1e100
 
 
-def check_problem(problem: Any, who: str, dtype: Any = np.float64) -> None:
-    """Raise before anything is compiled if `problem` does not state a UFM with a minimiser, in this dtype.
+def check_problem(problem: Any, who: str, dtype: Any = np.float64, *, minimiser: bool = True) -> None:
+    """Raise before anything is compiled if `problem` does not state a UFM (with a minimiser, unless told not to).
 
     Raises:
         TypeError: not a Problem, or a field of the wrong type.
@@ -25,25 +29,89 @@ def check_problem(problem: Any, who: str, dtype: Any = np.float64) -> None:
             f"{who}: expected a ufm.Problem, got {type(problem).__name__}. Build one with ufm.Problem(...)."
         )
     _check_sizes(problem, who)
-    _check_decay("lam_W", problem.lam_W, who, dtype)
-    _check_decay("lam_H", problem.lam_H, who, dtype)
+    _check_model(problem, who)
+    for name, space in (("lam_W", problem.model.W), ("lam_H", problem.model.H)):
+        value = getattr(problem, name)
+        if space is not None and space.decays:
+            _check_decay(name, value, who, dtype, zero=not minimiser)
+        elif value is not None:
+            home = "no block" if space is None else f"a block in {type(space).__name__}"
+            raise ValueError(
+                f"{who}: {name}={value!r} has no effect on {home}, which does not decay. Pass {name}=None."
+            )
     if problem.lam_b is not None:
         _check_decay("lam_b", problem.lam_b, who, dtype, zero=True)
+    _check_targets(problem, who)
     _check_loss(problem, who)
 
 
 def _check_sizes(problem: Problem, who: str) -> None:
     if not isinstance(problem.merged, bool):
         raise TypeError(f"{who}: merged={problem.merged!r} is not a bool. Use ufm.reduction.merge(problem).")
-    whole(problem.K, "K", who, 2, "one class has nothing to separate")
+    least = 2 if problem.targets is None else 1
+    whole(problem.K, "K", who, least, "one class has nothing to separate")
     whole(problem.d, "d", who, 1, "features need a dimension")
-    sizes = problem.n if isinstance(problem.n, tuple) else (problem.n,)
-    if isinstance(problem.n, tuple) and len(sizes) != problem.K:
+    if problem.targets is not None and np.ndim(problem.targets) != 2:
         raise ValueError(
-            f"{who}: n has {len(sizes)} class sizes, but K={problem.K}. Pass an int, or one size per class."
+            f"{who}: targets have shape {np.shape(problem.targets)}, expected [K, C], one column for each group."
         )
+    sizes = problem.n if isinstance(problem.n, tuple) else (problem.n,)
+    if isinstance(problem.n, tuple) and len(sizes) != problem.C:
+        groups = f"K={problem.K}" if problem.targets is None else f"there are {problem.C} columns of targets"
+        raise ValueError(f"{who}: n has {len(sizes)} class sizes, but {groups}. Pass an int, or one size per class.")
     for size in sizes:
         whole(size, "class size n", who, 1, "every class needs a sample; drop empty classes from K")
+
+
+def _check_targets(problem: Problem, who: str) -> None:
+    if problem.targets is None:
+        return
+    untraced(problem.targets, "targets", who)
+    array = np.asarray(problem.targets)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{who}: targets have dtype {array.dtype}. Pass real numbers [K, C].")
+    if array.shape[0] != problem.K or array.shape[1] == 0:
+        raise ValueError(f"{who}: targets have shape {array.shape}, expected ({problem.K}, C) with C >= 1 columns.")
+    if not np.all(np.isfinite(array)):
+        raise ValueError(f"{who}: targets have {np.sum(~np.isfinite(array))} non-finite entries. Pass finite targets.")
+
+
+def _check_model(problem: Problem, who: str) -> None:
+    model = problem.model
+    if not isinstance(model, Bilinear | Gram):
+        raise TypeError(
+            f"{who}: model={model!r} is not a model. Pass ufm.normalized(tau), ufm.relu_features(), ..., called, or "
+            "ufm.Bilinear(W=..., H=..., tau=...) with spaces of ufm.spaces."
+        )
+    tau = as_real(model.tau)
+    if tau is None or not (np.isfinite(tau) and tau > 0):
+        raise ValueError(f"{who}: tau={model.tau!r} is not a finite positive number. Pass e.g. tau=10.0.")
+    for name, space in (("W", model.W), ("H", model.H)):
+        if space is None:
+            continue
+        if isinstance(space, type) or not all(hasattr(space, method) for method in SPACE_METHODS):
+            raise TypeError(f"{who}: model.{name}={space!r} is not a space. Pass e.g. ufm.spaces.Spheres().")
+        _check_space(problem, name, space, who)
+    if isinstance(model, Gram) and (problem.merged or problem.lam_b is not None):
+        raise ValueError(f"{who}: features alone have no bias and do not merge. Pass lam_b=None, and do not merge.")
+
+
+def _check_space(problem: Problem, name: str, space: Space, who: str) -> None:
+    for field, space_type in (("radius", Spheres), ("mean_square", Budget)):
+        if isinstance(space, space_type):
+            number = as_real(getattr(space, field))
+            if number is None or not SMALLEST <= number <= LARGEST:
+                raise ValueError(
+                    f"{who}: {field}={getattr(space, field)!r} of model.{name} is not a positive number. "
+                    f"Pass a float > 0."
+                )
+    if isinstance(space, Fixed):
+        shape = getattr(problem.shapes(), name)
+        value = np.asarray(space.value)
+        if name != "W":
+            raise ValueError(f"{who}: model.{name} is fixed; only the classifier W can be. Optimise the features.")
+        if value.shape != shape or value.dtype.kind not in "fiu" or not np.all(np.isfinite(value)):
+            raise ValueError(f"{who}: the fixed W has shape {value.shape}, expected finite reals of shape {shape}.")
 
 
 def _check_decay(name: str, value: Any, who: str, dtype: Any, zero: bool = False) -> None:
@@ -77,39 +145,25 @@ def _check_loss(problem: Problem, who: str) -> None:
             f"{who}: loss={loss!r} is not callable on (Z, Y). "
             "Pass ufm.CrossEntropy(), ufm.MSE(), ufm.UserLoss(function) or a function (Z, Y) -> [N]."
         )
-    names = ("convex", "shift_invariant", "conjugate", "rank_bound", "repair")
+    names = ("convex", "shift_invariant", "conjugate", "rank_bound", "margin_bound", "check", "repair")
     missing = [name for name in names if not hasattr(loss, name)]
     if missing:
         raise TypeError(
             f"{who}: loss {type(loss).__name__} lacks {', '.join(missing)}. Wrap a function in ufm.UserLoss(function)."
         )
-    if isinstance(loss, CrossEntropy):
-        _check_smoothing(loss.smoothing, who)
-    if isinstance(loss, UserLoss) and (isinstance(loss.function, type) or not callable(loss.function)):
-        raise TypeError(
-            f"{who}: UserLoss({loss.function!r}) does not hold a callable. Pass a function (Z, Y) -> [N], or "
-            "ufm.CrossEntropy() or ufm.MSE(), with the parentheses."
-        )
-    if not isinstance(loss, CrossEntropy | MSE):
-        columns = problem.shapes().H[1]
+    loss.check(problem, who)
+    if isinstance(loss, UserLoss):
+        rows, columns = problem.logit_shape()
         # A loss along the wrong axis fits when K = N, but not both times.
-        for count in (columns, columns + 1):
-            _check_shapes(loss, (problem.K, count), who)
+        for more in (0, 1):
+            wide = columns + more
+            _check_shapes(loss, (rows if problem.model.classifier else wide, wide), (problem.K, wide), who)
 
 
-def _check_smoothing(smoothing: Any, who: str) -> None:
-    untraced(smoothing, "smoothing", who)
-    number = as_real(smoothing)
-    if number is None:
-        raise TypeError(f"{who}: smoothing={smoothing!r} is not a real scalar. Pass a float in [0, 1).")
-    if not 0.0 <= number < 1.0:
-        raise ValueError(f"{who}: smoothing={number} is outside [0, 1). At 1 the targets carry no label.")
-
-
-def _check_shapes(loss: Any, shape: tuple[int, int], who: str) -> None:
-    like = jax.ShapeDtypeStruct(shape, np.float32)
+def _check_shapes(loss: Any, shape: tuple[int, int], targets: tuple[int, int], who: str) -> None:
+    Z, Y = (jax.ShapeDtypeStruct(size, np.float32) for size in (shape, targets))
     try:
-        out = jax.eval_shape(lambda Z, Y: loss(Z, Y), like, like)
+        out = jax.eval_shape(lambda Z, Y: loss(Z, Y), Z, Y)
     except Exception as error:
         raise ValueError(
             f"{who}: the loss could not be traced on Z and Y of shape {shape}: {error}. "
@@ -138,10 +192,24 @@ def check_params(problem: Problem, params: Any, who: str, dtype: Any = np.float6
     for name, shape in problem.shapes()._asdict().items():
         value = getattr(params, name)
         if (value is None) != (shape is None):
-            need = "None: this problem has no bias (lam_b=None)" if shape is None else f"an array of shape {shape}"
+            absent = "this problem has no bias (lam_b=None)" if name == "b" else "this model has features alone"
+            need = f"None: {absent}" if shape is None else f"an array of shape {shape}"
             raise ValueError(f"{who}: {name} must be {need}, got {'None' if value is None else 'an array'}.")
         blocks.append(None if shape is None else _checked_block(value, name, shape, who, dtype))
-    return Params(*blocks)
+    return _inside(problem, Params(*blocks), who)
+
+
+def _inside(problem: Problem, params: Params, who: str) -> Params:
+    """`params` moved onto the model's spaces by what is rounding, or a ValueError."""
+    with np.errstate(all="ignore"):
+        there = problem.project(params)
+    for name, x, y in zip(Params._fields, params, there, strict=True):
+        if x is None or np.array_equal(x, y):
+            continue
+        if not np.max(np.abs(x - y)) <= INSIDE * np.max(np.abs(y)):
+            space = type(getattr(problem.model, name)).__name__
+            raise ValueError(f"{who}: {name} is not in its space, {space}. Pass problem.project(params).")
+    return there
 
 
 def _checked_block(value: Any, name: str, shape: tuple[int, ...], who: str, dtype: Any) -> np.ndarray:

@@ -3,10 +3,10 @@
 At a point whose features are equal within each class, with rows of [W; H^T] in an r-dimensional subspace, the Hessian
 splits exactly (no criticality is needed) into
 
-    the core: the merged problem with d = r, dimension 2 K r + K;
-    within-class deviations: lam_H I + W^T J_k W / N on each of n_k - 1 directions, J_k the loss's Hessian at class k;
+    the core: the merged problem with d = r, dimension (K + C) r + K for C groups of samples with one target;
+    within-group deviations: lam_H I + W^T J_c W / N on each of n_c - 1 directions, J_c the loss's Hessian at group c;
     directions outside the subspace: (lam_W + lam_H)/2 +- sqrt(((lam_W - lam_H)/2)^2 + g^2) for each singular value g
-        of the logit gradient, d - r times each, and lam_H on the deviations.
+        of the logit gradient, d - r times each, lam_W or lam_H where K and C differ, and lam_H on the deviations.
 """
 
 import dataclasses
@@ -71,7 +71,7 @@ def curvature(problem: Problem, point: Point, critical: bool) -> Curvature:
     frame = _frame(problem, point)
     total = sum(x.size for x in point.params if x is not None)
     collapsed = frame.dropped <= 1e-6 * max(length(point.params), frame.unit)
-    core = 2 * problem.K * frame.rank + (0 if point.params.b is None else problem.K)
+    core = (problem.K + problem.C) * frame.rank + (0 if point.params.b is None else problem.K)
     if collapsed and core <= DENSE:
         spectrum = _structured_spectrum(problem, frame)
         tolerance = _tolerance(point, frame, critical, float(np.max(np.abs(spectrum))), core, frame.dropped)
@@ -158,14 +158,15 @@ def _counted(
 
 
 def _structured_spectrum(problem: Problem, frame: _Frame) -> np.ndarray:
-    K, d, r, N = problem.K, problem.d, frame.rank, problem.N
+    K, C, d, r, N = problem.K, problem.C, problem.d, frame.rank, problem.N
     lam_W, lam_H = float(problem.lam_W), float(problem.lam_H)
-    core = frame.params if r else Params(np.zeros((K, 1)), np.zeros((1, K)), frame.params.b)
+    core = frame.params if r else Params(np.zeros((K, 1)), np.zeros((1, C)), frame.params.b)
     at = examine(frame.problem, core)
     parts = [np.linalg.eigvalsh(_dense(frame.problem, core)) if r else _bias_only(frame.problem, core)]
     gains = np.linalg.svd(class_gradient(frame.problem, at.G), compute_uv=False)
     spread = np.hypot((lam_W - lam_H) / 2, gains)
     parts += [np.repeat((lam_W + lam_H) / 2 + sign * spread, d - r) for sign in (-1, 1)]
+    parts.append(np.full(abs(K - C) * (d - r), lam_W if K > C else lam_H))
     if not problem.merged:
         copies = np.asarray(problem.sizes) - 1
         if r:

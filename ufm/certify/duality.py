@@ -5,8 +5,8 @@ f >= F(Z, b) = g(Z + b 1^T) + nu |Z|_* + lam_b/2 |b|^2 with nu = sqrt(lam_W lam_
 
     f* >= D(Gamma) = -g*(Gamma) - |Gamma 1|^2 / (2 lam_b)       (free bias: Gamma 1 = 0 instead; no bias: neither).
 
-Averaging the columns of Gamma inside a class never lowers D, so everything here is K x K: the column of class k is
-g_k = N Gamma_i, and A = [sqrt(n_k) g_k] / N has the singular values of Gamma.
+Averaging the columns of Gamma inside a group of samples with one target never lowers D, so everything here is K x C:
+the column of group c is g_c = N Gamma_i, and A = [sqrt(n_c) g_c] / N has the singular values of Gamma.
 """
 
 import dataclasses
@@ -16,12 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ufm.certify.point import Point, dual_ratio, examine
+from ufm.models import Bilinear
 from ufm.problem import Problem
 from ufm.reduction import merge
 from ufm.solve import solve
 
 CLOSED = 2e-13  # times 1 + |f|: a gap at the point that needs no better bound
-LARGEST_RELAXATION = 300  # classes up to which the convex form is solved for a bound
+LARGEST_RELAXATION = 300  # rows and columns of the logits up to which the convex form is solved for a bound
 
 
 class LowerBound(NamedTuple):
@@ -45,10 +46,11 @@ def lower_bound(problem: Problem, point: Point) -> LowerBound:
     if not problem.loss.convex:
         return LowerBound(-np.inf, "none: the loss is not known to be convex")
     here = local_bound(problem, point)
-    if point.value - here.value <= CLOSED * (1.0 + abs(point.value)) or problem.K > LARGEST_RELAXATION:
+    size = min(problem.K, problem.C)
+    if point.value - here.value <= CLOSED * (1.0 + abs(point.value)) or size > LARGEST_RELAXATION:
         return here
     nu = float(problem.nu)
-    relaxed = dataclasses.replace(merge(problem), d=problem.K, lam_W=nu, lam_H=nu)
+    relaxed = dataclasses.replace(merge(problem), d=size, lam_W=nu, lam_H=nu, model=Bilinear())
     there = local_bound(relaxed, examine(relaxed, solve(relaxed).params))
     return max(here, there._replace(method=f"convex form, {there.method}"), key=lambda bound: bound.value)
 
@@ -69,7 +71,7 @@ def _bounds(problem: Problem, point: Point) -> Iterator[LowerBound]:
     loss, lam_b = problem.loss, None if problem.lam_b is None else float(problem.lam_b)
     if loss.rank_bound is not None:
         ranked = loss.rank_bound(
-            np.eye(problem.K), np.asarray(problem.sizes, float), float(problem.nu), lam_b, problem.d
+            problem.group_targets(), np.asarray(problem.sizes, float), float(problem.nu), lam_b, problem.d
         )
         yield LowerBound(ranked, f"singular values of the targets at rank <= {problem.d} (T9, T10)")
     if loss.conjugate is not None:
@@ -83,7 +85,7 @@ def _bounds(problem: Problem, point: Point) -> Iterator[LowerBound]:
 
 
 def class_gradient(problem: Problem, G: np.ndarray) -> np.ndarray:
-    """[K, K] A = [sqrt(n_k) g_k] / N of the class-averaged logit gradient G [K, N]."""
+    """[K, C] A = [sqrt(n_c) g_c] / N of the group-averaged logit gradient G [K, N]."""
     sizes = np.asarray(problem.sizes)
     if problem.merged:
         return G / np.sqrt(sizes)
@@ -108,7 +110,7 @@ def _first_order_bound(problem: Problem, point: Point) -> float:
 
 
 def _candidates(problem: Problem, point: Point) -> Iterator[tuple[str, np.ndarray]]:
-    """Dual candidates A [K, K]: aligned with the point's logits, the gradient itself, and the gradient clipped."""
+    """Dual candidates A [K, C]: aligned with the point's logits, the gradient itself, and the gradient clipped."""
     A = class_gradient(problem, point.G)
     nu, sizes = float(problem.nu), np.asarray(problem.sizes)
     Z = point.Z if problem.merged else _class_sums(problem, point.Z) / sizes
@@ -117,7 +119,7 @@ def _candidates(problem: Problem, point: Point) -> Iterator[tuple[str, np.ndarra
         Z = Z - np.mean(Z, axis=0)
     if problem.lam_b is not None and float(problem.lam_b) == 0.0:
         Z = _without_sums(Z, sizes)
-    U, s, Vt = np.linalg.svd(Z)
+    U, s, Vt = np.linalg.svd(Z, full_matrices=False)
     for rank in _plausible_ranks(s):
         Ur, Vr = U[:, :rank], Vt[:rank]
         rest = A - Ur @ (Ur.T @ A)
@@ -140,7 +142,7 @@ def _clip(A: np.ndarray, nu: float) -> np.ndarray:
     """A with its singular values cut at nu."""
     if _norm(A) <= nu:
         return A
-    U, s, Vt = np.linalg.svd(A)
+    U, s, Vt = np.linalg.svd(A, full_matrices=False)
     return (U * np.minimum(s, nu)) @ Vt
 
 
@@ -162,7 +164,7 @@ class _Dual:
         self.loss = problem.loss
         self.sizes = np.asarray(problem.sizes, float)
         self.N = float(problem.N)
-        self.targets = np.eye(problem.K)
+        self.targets = problem.group_targets()
         self.nu = float(problem.nu)
         self.lam_b = None if problem.lam_b is None else float(problem.lam_b)
 

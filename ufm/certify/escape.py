@@ -7,6 +7,7 @@ import numpy as np
 from ufm.certify.lanczos import smallest_eigenpair
 from ufm.certify.point import (
     Point,
+    along,
     as_float64,
     dual_ratio,
     examine,
@@ -62,11 +63,11 @@ def descend(problem: Problem, params: Params) -> Params | None:
     point = examine(problem, Params(*[None if x is None else np.asarray(x, np.float64) for x in params]))
     if is_benign(problem) and dual_ratio(problem, point) < 1.0 + 1e-6:
         return None  # T3: a global minimum
-    for direction in (escape_direction, lanczos_direction):
+    for direction in (escape_direction, lanczos_direction) if problem.euclidean else (lanczos_direction,):
         escape = direction(problem, point)
         # Where the gradient matters beside the curvature, the point is on a slope, not at a saddle.
         at_saddle = length(point.grad) <= -1e-3 * escape.curvature
-        if at_saddle and escape.curvature < -1e-6 * float(problem.nu):
+        if at_saddle and escape.curvature < -1e-6 * problem.stiffness():
             step = _step_down(problem, point, escape.direction)
             if step is not None:
                 return step
@@ -76,10 +77,16 @@ def descend(problem: Problem, params: Params) -> Params | None:
 
 
 def is_benign(problem: Problem) -> bool:
-    """T4: every critical point is a global minimiser or has T5's direction (W with a null vector)."""
+    """T4: every critical point is a global minimiser or has T5's direction (W with a null vector).
+
+    Its proof does not need class labels: at a critical point of a convex loss the features of a group coincide, so that
+    rank H <= C, and d = C is covered as d = K is, with V in the place of U.
+    """
+    if not (problem.euclidean and problem.loss.convex):
+        return False
     free = problem.lam_b is not None and float(problem.lam_b) == 0.0
     least = problem.K - 1 if problem.loss.shift_invariant or free else problem.K
-    return problem.loss.convex and problem.d >= least
+    return problem.d >= min(least, problem.C)
 
 
 def lanczos_direction(problem: Problem, point: Point) -> Escape:
@@ -100,12 +107,9 @@ def _step_down(problem: Problem, point: Point, direction: Params) -> Params | No
     """The lowest of the trial points along +-direction, if it is below f by more than rounding."""
     size = length(point.params) + 1.0
     trials = [sign * size * 2.0**-k for k in range(20) for sign in (1, -1)]
-    points = [
-        Params(*[None if x is None else x + t * v for x, v in zip(point.params, direction, strict=True)])
-        for t in trials
-    ]
     with exact():
         typed = problem.astype(np.float64)
-        values = np.array([float(value_at(typed, as_float64(p))) for p in points])
+        points = [to_host(along(typed, as_float64(point.params), as_float64(direction), t)) for t in trials]
+        values = np.array([float(value_at(typed, p)) for p in points])
     best = int(np.nanargmin(np.where(np.isfinite(values), values, np.nan)))
     return points[best] if values[best] < point.value - 1e-12 * (1.0 + abs(point.value)) else None

@@ -13,12 +13,14 @@ from ufm.problem import Params, Problem
 class Point(NamedTuple):
     """NumPy float64 throughout.
 
-    value f; grad, its gradient; Z [K, N] logits W H without the bias; G [K, N] gradient of the data loss in the logits.
+    value f; grad, its gradient in the tangent space; ambient, the gradient in all of space; Z [K, N] logits W H
+    without the bias; G [K, N] gradient of the data loss in the logits.
     """
 
     params: Params
     value: float
     grad: Params
+    ambient: Params
     Z: np.ndarray
     G: np.ndarray
 
@@ -31,8 +33,8 @@ class Point(NamedTuple):
 def examine(problem: Problem, params: Params) -> Point:
     """Evaluate objective, gradient and logit gradient at `params`."""
     with exact():
-        value, grad, Z, G = to_host(_examine(problem.astype(np.float64), as_float64(params)))
-    return Point(params, float(value), grad, Z, G)
+        value, grad, ambient, Z, G = to_host(_examine(problem.astype(np.float64), as_float64(params)))
+    return Point(params, float(value), grad, ambient, Z, G)
 
 
 def dual_ratio(problem: Problem, point: Point) -> float:
@@ -67,8 +69,17 @@ def value_at(problem: Problem, params: Params) -> jax.Array:
 
 @jax.jit
 def hessian_product(problem: Problem, params: Params, direction: Params) -> Params:
-    """Hessian of f at `params` times `direction`."""
-    return jax.jvp(jax.grad(problem.objective), (params,), (direction,))[1]
+    """Riemannian Hessian of f at `params` times the tangent part of `direction`."""
+    ambient, product = jax.linearize(jax.grad(problem.objective), params)
+    inside = problem.tangent(params, ambient, direction)
+    bend = problem.bend(params, ambient, inside)
+    return problem.tangent(params, ambient, jax.tree.map(jax.numpy.subtract, product(inside), bend))
+
+
+@jax.jit
+def along(problem: Problem, params: Params, direction: Params, length: float) -> Params:
+    """The point of the model that is reached from `params` along length * direction."""
+    return problem.retract(params, direction, length)
 
 
 def length(params: Params) -> float:
@@ -105,7 +116,8 @@ def hessian_operator(problem: Problem, params: Params) -> tuple[Callable[[np.nda
 
 @jax.jit
 def _examine(problem: Problem, params: Params) -> Any:
-    value, grad = jax.value_and_grad(problem.objective)(params)
+    value, ambient = jax.value_and_grad(problem.objective)(params)
+    grad = problem.tangent(params, ambient, ambient)
     logits = problem.logits(params)
     Z = logits if params.b is None else logits - params.b[:, None]
-    return value, grad, Z, jax.grad(problem.data_loss)(logits)
+    return value, grad, ambient, Z, jax.grad(problem.data_loss)(logits)

@@ -28,6 +28,8 @@ class FirstOrderState(NamedTuple):
 class FirstOrder:
     """x_{t+1} = x_t + rate * transformation(gradient of f at x_t), the full gradient of the full objective.
 
+    Where a block lives on a manifold, the gradient is the Riemannian one and the sum is retracted.
+
     Args:
         transformation: an optax transformation, for instance optax.sgd(0.1, momentum=0.9). Static: every new
             transformation compiles once.
@@ -40,7 +42,7 @@ class FirstOrder:
     max_steps: Any = 100_000
     escapes: bool = field(default=False, metadata={"static": True})
 
-    def check(self) -> None:
+    def check(self, problem: Problem) -> None:
         """Raise unless there is a transformation and a rate to follow."""
         if not isinstance(self.transformation, optax.GradientTransformation):
             raise TypeError(
@@ -67,7 +69,8 @@ class FirstOrder:
         update, memory = optax.with_extra_args_support(self.transformation).update(
             here.grad, state.memory, here.params, value=here.value, grad=here.grad, value_fn=problem.objective
         )
-        params = jax.tree.map(lambda x, u: x + jnp.asarray(self.rate * u, x.dtype), here.params, update)
+        step = jax.tree.map(lambda x, u: jnp.asarray(self.rate * u, x.dtype), here.params, update)
+        params = problem.retract(here.params, step)
         moved = tree.max_abs(jax.tree.map(jnp.subtract, params, here.params))
         idle = jnp.where(moved == 0, state.idle + 1, 0)
         return FirstOrderState(

@@ -47,9 +47,14 @@ class LBFGS:
     max_steps: Any = 20_000
     escapes: bool = field(default=False, metadata={"static": True})
 
-    def check(self) -> None:
-        """Raise unless every number can work."""
+    def check(self, problem: Problem) -> None:
+        """Raise unless every number can work, and the pairs that are remembered live in one vector space."""
         whole(self.memory, "memory", "solve: LBFGS", 1, "no pair to remember")
+        if not problem.euclidean:
+            raise ValueError(
+                "solve: LBFGS needs W and H to range over all matrices, with weight decay on both. "
+                "Use ufm.TrustRegion(), or ufm.FirstOrder(...)."
+            )
 
     def init(self, problem: Problem, params: Params) -> LBFGSState:
         iterate = evaluate(problem, params)

@@ -49,7 +49,7 @@ class TrustRegion:
     max_steps: Any = 1000
     escapes: bool = field(default=True, metadata={"static": True})
 
-    def check(self) -> None:
+    def check(self, problem: Problem) -> None:
         """Raise unless every number can work."""
         positive(self.radius, "radius", "solve: TrustRegion")
         positive(self.forcing, "forcing", "solve: TrustRegion")
@@ -67,8 +67,10 @@ class TrustRegion:
             radius=self.radius * jnp.sqrt(2 * jnp.abs(iterate.value)) + jnp.finfo(iterate.value.dtype).tiny,
             best=iterate.grad_norm,
             idle=jnp.zeros((), jnp.int32),
-            # The bound needs losses >= 0, which only those called convex promise.
-            reach=jnp.where((at_zero > 0) & problem.loss.convex, 10 * jnp.sqrt(2 * jnp.abs(at_zero)), jnp.inf),
+            # The bound needs losses >= 0, which only those called convex promise, and a decay on every block.
+            reach=jnp.where(
+                (at_zero > 0) & (problem.loss.convex and problem.coercive), 10 * jnp.sqrt(2 * jnp.abs(at_zero)), jnp.inf
+            ),
         )
 
     def step(self, problem: Problem, state: NewtonState) -> NewtonState:
@@ -88,11 +90,16 @@ class TrustRegion:
 
     def _newton(self, problem: Problem, state: NewtonState) -> NewtonState:
         here = state.iterate
-        _, hessian = jax.linearize(jax.grad(problem.objective), here.params)
+        ambient, product = jax.linearize(jax.grad(problem.objective), here.params)
+
+        def hessian(direction: Params) -> Params:
+            bend = problem.bend(here.params, ambient, direction)
+            return problem.tangent(here.params, ambient, jax.tree.map(jnp.subtract, product(direction), bend))
+
         metric = problem.metric()
         size = jnp.sqrt(tree.dot(here.params, tree.multiply(metric, here.params)))
         move = _truncated_cg(hessian, here.grad, metric, size, state.radius, self.forcing, self.max_products)
-        there = evaluate(problem, tree.add(here.params, move.step))
+        there = evaluate(problem, problem.retract(here.params, move.step))
 
         eps = jnp.finfo(here.value.dtype).eps
         noise = 1e3 * eps * jnp.maximum(1.0, jnp.abs(here.value))

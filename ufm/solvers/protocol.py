@@ -9,7 +9,7 @@ from ufm.problem import Params, Problem
 
 
 class Iterate(NamedTuple):
-    """A point with what is known of it. `grad_norm` is the infinity norm of the gradient at `params`."""
+    """A point with what is known of it: f, its Riemannian gradient, and the infinity norm of that."""
 
     params: Params
     value: jax.Array
@@ -34,7 +34,7 @@ class Solver(Protocol):
     """A method. Its numbers are leaves, so that sweeping them compiles once.
 
     max_steps: the default bound on steps. escapes: leaves strict saddles (a method that follows the
-    dynamics of a given algorithm must not). check: raises before anything is compiled if a setting cannot work.
+    dynamics of a given algorithm must not). check: raises before anything is compiled if a setting cannot work here.
     init, step: pure and jax-traceable.
     """
 
@@ -42,12 +42,13 @@ class Solver(Protocol):
     def max_steps(self) -> int: ...
     @property
     def escapes(self) -> bool: ...
-    def check(self) -> None: ...
+    def check(self, problem: Problem) -> None: ...
     def init(self, problem: Problem, params: Params) -> Any: ...
     def step(self, problem: Problem, state: Any) -> Any: ...
 
 
 def evaluate(problem: Problem, params: Params) -> Iterate:
-    """Value and gradient of the full objective at `params`."""
-    value, grad = jax.value_and_grad(problem.objective)(params)
+    """Value and gradient of the full objective at `params`, the gradient in the tangent space of the model."""
+    value, ambient = jax.value_and_grad(problem.objective)(params)
+    grad = problem.tangent(params, ambient, ambient)
     return Iterate(params, value, grad, tree.max_abs(grad))

@@ -10,7 +10,7 @@ import numpy as np
 from ufm.certify.certificate import Certificate
 from ufm.certify.point import as_float64
 from ufm.collapse import class_means
-from ufm.precision import exact
+from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
 from ufm.validation import check_params, check_problem
 
@@ -92,42 +92,51 @@ def compare(
 
 
 def measure(problem: Problem, params: Params) -> dict[str, Any]:
-    """Every quantity of LABELS except the nullity (and b, if there is none), at the point; NumPy float64.
+    """Every quantity of LABELS except the nullity (and b, W's, if there is none), at the point; NumPy float64.
 
-    M [d, K] are the class means of the features, so that "logits" is W M without bias; "margin" includes the bias.
+    M [d, C] are the group means of the features, so that "logits" is tau W M without bias; "margin" includes the bias.
     """
     W, H, b = params
     means = feature_means(problem, H)
-    logits = W @ means
-    scores = logits if b is None else logits + b[:, None]
-    lead = np.diag(scores) - scores
     with exact():
-        data_loss = float(_data_loss(problem.astype(np.float64), as_float64(params)))
-    W_sq, H_sq = float(np.sum(W**2)), float(np.sum(H**2))
-    decay = float(problem.lam_W) * W_sq + float(problem.lam_H) * H_sq
-    sigma = np.linalg.svd(W @ H, compute_uv=False)
+        value, data_loss = to_host(_values(problem.astype(np.float64), as_float64(params)))
     found = {
-        "value": data_loss + (decay if b is None else decay + float(problem.lam_b) * float(np.sum(b**2))) / 2,
-        "data_loss": data_loss,
-        "W_sq": W_sq,
-        "H_sq": H_sq,
-        "gram_W": W @ W.T,
+        "value": float(value),
+        "data_loss": float(data_loss),
+        "H_sq": float(np.sum(H**2)),
         "gram_M": means.T @ means,
+    }
+    if W is None:
+        return found
+    tau = float(problem.model.tau)
+    logits, sigma = tau * W @ means, tau * np.linalg.svd(W @ H, compute_uv=False)
+    found |= {
+        "W_sq": float(np.sum(W**2)),
+        "gram_W": W @ W.T,
         "logits": logits,
         "sigma_Z": np.pad(sigma, (0, problem.K - sigma.size)),
-        "margin": float(np.min(lead[~np.eye(problem.K, dtype=bool)])),
+        "margin": _margin(logits if b is None else logits + b[:, None], problem.group_targets()),
     }
     return found if b is None else {**found, "b": b}
 
 
+def _margin(scores: np.ndarray, targets: np.ndarray) -> float:
+    """min over groups of the smallest score of a label less the largest of the others; NaN for real targets."""
+    if not np.all((targets == 0.0) | (targets == 1.0)):
+        return float("nan")
+    lead = np.min(np.where(targets == 1.0, scores, np.inf), axis=0)
+    lead = lead - np.max(np.where(targets == 0.0, scores, -np.inf), axis=0)
+    return float(np.min(lead))
+
+
 def feature_means(problem: Problem, H: np.ndarray) -> np.ndarray:
-    """[d, K] class means of the features H of a point of `problem`."""
-    return H / np.sqrt(problem.sizes) if problem.merged else class_means(H, problem.labels, problem.K)
+    """[d, C] means of the features H of a point of `problem` over each group (class, unless it has targets)."""
+    return H / np.sqrt(problem.sizes) if problem.merged else class_means(H, problem.labels, problem.C)
 
 
 @jax.jit
-def _data_loss(problem: Problem, params: Params) -> jax.Array:
-    return problem.data_loss(problem.logits(params))
+def _values(problem: Problem, params: Params) -> tuple[jax.Array, jax.Array]:
+    return problem.objective(params), problem.data_loss(problem.logits(params))
 
 
 def _position(name: str) -> int:
