@@ -73,7 +73,7 @@ def _oracle_point(dense, params):
     flat = dense.gradient(*params)
     parts = np.split(flat, np.cumsum([x.size for x in params if x is not None])[:-1])
     grad = ufm.Params(parts[0].reshape(W.shape), parts[1].reshape(H.shape), None if b is None else parts[2])
-    return Point(params, dense.value(*params), grad, W @ H, dense._residual(scores)[1])
+    return Point(params, dense.value(*params), grad, grad, W @ H, dense._residual(scores)[1])
 
 
 @pytest.mark.parametrize("loss", [ufm.CrossEntropy(), ufm.CrossEntropy(0.1), ufm.MSE()], ids=["CE", "smoothed", "MSE"])
