@@ -100,7 +100,7 @@ def test_merging_samples_is_exact_at_collapse(loss, lam_b):
 def test_problem_is_a_pytree_with_decays_as_leaves():
     problem = ufm.Problem(K=3, n=2, d=4, lam_W=1e-2, lam_H=2e-2, lam_b=0.5, loss=ufm.CrossEntropy(0.1))
     leaves, treedef = jax.tree.flatten(problem)
-    assert sorted(leaves) == [1e-2, 2e-2, 0.1, 0.5, 1.0]  # the last one is the temperature tau
+    assert sorted(leaves) == [1e-2, 2e-2, 0.1, 0.5]
     again = jax.tree.unflatten(treedef, leaves)
     assert (again.K, again.n, again.d, again.lam_b) == (3, 2, 4, 0.5)
     params = ufm.random_start(problem)

@@ -18,16 +18,16 @@ from ufm.spaces import Budget, Euclidean, Fixed, Nonnegative, Space, Spheres
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Bilinear:
-    """Z = tau W H (+ b 1^T): classifier W [K, d] and features H [d, N], each in its space."""
+    """Z = tau W H (+ b 1^T): classifier W [K, d] and features H [d, N], each in its space; tau None is 1."""
 
     W: Space = field(default_factory=Euclidean)
     H: Space = field(default_factory=Euclidean)
-    tau: Any = 1.0
+    tau: Any = None
     classifier: ClassVar[bool] = True
 
     def logits(self, W: Any, H: Any) -> Any:
         """tau W H."""
-        return self.tau * (W @ H)
+        return W @ H if self.tau is None else self.tau * (W @ H)
 
 
 @jax.tree_util.register_dataclass
@@ -36,13 +36,13 @@ class Gram:
     """Z = tau H^T H [N, N]: similarities of the features with each other; there is no W."""
 
     H: Space = field(default_factory=Spheres)
-    tau: Any = 1.0
+    tau: Any = None
     W: ClassVar[None] = None
     classifier: ClassVar[bool] = False
 
     def logits(self, W: Any, H: Any) -> Any:
         """tau H^T H."""
-        return self.tau * (H.T @ H)
+        return H.T @ H if self.tau is None else self.tau * (H.T @ H)
 
 
 def normalized(tau: Any) -> Bilinear:
@@ -50,7 +50,7 @@ def normalized(tau: Any) -> Bilinear:
     return Bilinear(Spheres(), Spheres(), tau)
 
 
-def normalized_features(tau: Any = 1.0) -> Bilinear:
+def normalized_features(tau: Any = None) -> Bilinear:
     """Features on the unit sphere, weight decay on W, logits tau W H."""
     return Bilinear(Euclidean(), Spheres(), tau)
 

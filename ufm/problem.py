@@ -131,6 +131,11 @@ class Problem:
         return sum(terms[1:], terms[0]) / 2 if terms else jnp.zeros((), params.H.dtype)
 
     @property
+    def tau(self) -> Any:
+        """The factor of the logits, 1 unless the model has one."""
+        return 1.0 if self.model.tau is None else self.model.tau
+
+    @property
     def euclidean(self) -> bool:
         """W and H range over all matrices, with weight decay on both: the model of the duality and of the spectra."""
         return all(space is not None and space.decays and space.rotates for space in (self.model.W, self.model.H))

@@ -70,7 +70,7 @@ def perturb(problem: Problem, params: Any, key: Any = 0, scale: float = 1e-3) ->
     Raises:
         TypeError, ValueError: parameters that do not fit the problem; a scale that is not finite and positive.
     """
-    check_problem(problem, "perturb", minimiser=False)
+    check_problem(problem, "perturb")
     point = check_params(problem, params, "perturb")
     positive(scale, "scale", "perturb")
     rng = generator(key, "perturb")

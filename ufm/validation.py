@@ -83,7 +83,7 @@ def _check_model(problem: Problem, who: str) -> None:
             f"{who}: model={model!r} is not a model. Pass ufm.normalized(tau), ufm.relu_features(), ..., called, or "
             "ufm.Bilinear(W=..., H=..., tau=...) with spaces of ufm.spaces."
         )
-    tau = as_real(model.tau)
+    tau = 1.0 if model.tau is None else as_real(model.tau)
     if tau is None or not (np.isfinite(tau) and tau > 0):
         raise ValueError(f"{who}: tau={model.tau!r} is not a finite positive number. Pass e.g. tau=10.0.")
     for name, space in (("W", model.W), ("H", model.H)):

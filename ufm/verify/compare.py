@@ -108,7 +108,7 @@ def measure(problem: Problem, params: Params) -> dict[str, Any]:
     }
     if W is None:
         return found
-    tau = float(problem.model.tau)
+    tau = float(problem.tau)
     logits, sigma = tau * W @ means, tau * np.linalg.svd(W @ H, compute_uv=False)
     found |= {
         "W_sq": float(np.sum(W**2)),
