@@ -3,6 +3,7 @@
 from ufm.certify.certificate import Certificate, Verdict, certify
 from ufm.certify.curvature import hessian_spectrum
 from ufm.collapse import Collapse, collapse
+from ufm.flow import Flow, gradient_flow
 from ufm.losses import (
     MSE,
     CrossEntropy,
@@ -43,6 +44,7 @@ __all__ = [
     "CrossEntropy",
     "DotRegression",
     "FirstOrder",
+    "Flow",
     "Focal",
     "Gram",
     "Params",
@@ -63,6 +65,7 @@ __all__ = [
     "contrastive",
     "etf_start",
     "fixed_classifier",
+    "gradient_flow",
     "hessian_spectrum",
     "label_sets",
     "layer_peeled",
