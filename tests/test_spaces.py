@@ -177,7 +177,7 @@ REFUSED = [
     ({"model": ufm.normalized("hot")}, ValueError, "tau='hot' is not a finite positive number"),
     ({"model": ufm.layer_peeled(-1.0, 1.0)}, ValueError, "mean_square=-1.0 of model.W is not a positive number"),
     ({"model": models.Bilinear(Spheres(0.0), Spheres())}, ValueError, "radius=0.0 of model.W is not a positive"),
-    ({"model": models.Bilinear(Spheres, Spheres())}, TypeError, "is not a space"),
+    ({"model": models.Bilinear(Spheres, Spheres())}, TypeError, "is not a space"),  # pyright: ignore
     ({"model": ufm.normalized}, TypeError, "is not a model"),
     ({"model": ufm.fixed_classifier(ETF[:2]), "lam_H": 0.1}, ValueError, r"the fixed W has shape \(2, 4\)"),
     ({"model": ufm.fixed_classifier(np.nan * ETF), "lam_H": 0.1}, ValueError, "the fixed W has shape"),
