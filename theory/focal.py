@@ -106,7 +106,8 @@ def global_minimum(
         "data_loss": data_loss,
         **etf_quantities(K, size, lam_W, lam_H, lam_b, a),
     }
-    if peak_margin(K, gamma) > 0.0 or abs(C / rate_at_zero(K, gamma) - 1.0) > 16 * EPS:
+    at_zero = rate_at_zero(K, gamma)
+    if peak_margin(K, gamma) > 0.0 or abs(C - at_zero) > 16 * EPS * at_zero:
         quantities["nullity"] = etf_nullity(K, d, lam_b) if a > 0.0 else int(lam_b == 0.0)
     statement = (
         "The class means and classifiers form one simplex ETF, unique up to rotation, at the lowest stationary margin."

@@ -153,23 +153,24 @@ def global_minimum(
 
 def _minimiser(K: int, strength: float, lam_b: float | None, k: float, M: float) -> _Minimiser:
     """T11's three cases; strength = kappa."""
-    c, w = strength / K, _bias_freedom(lam_b)
+    c = strength / K
+    w, t = _bias_freedom(lam_b), 1.0 if lam_b is None else lam_b / (1.0 + lam_b)  # t = 1 - w without cancellation
     a = M - strength / k
     beta = 0.0 if lam_b is None else c / lam_b if lam_b > 0.0 else math.inf
     e = a - K * beta
     decided = not math.isclose(a, K * beta, rel_tol=EDGE, abs_tol=EDGE * M)
     if a > 0.0 and e > 0.0:
         return _Minimiser(a, e, beta, -strength / k, 0.0, c * beta, decided)
-    pull, slope = k * M - strength - (k - 1.0) * c * w, k - (k - 1.0) * (1.0 - w) / K
+    pull, slope = k * M - strength - (k - 1.0) * c * w, k - (k - 1.0) * t / K
     decided = decided and abs(pull) > EDGE * (k * M + strength)
     if pull > 0.0:
         a = pull / slope
         beta = w * (c + a / K)
-        v = w * c - (1.0 - w) * a / K
-        return _Minimiser(a, 0.0, beta, (v - strength) / k, v, (1.0 - w) * (c + a / K) * beta, decided)
+        v = w * c - t * a / K
+        return _Minimiser(a, 0.0, beta, (v - strength) / k, v, t * (c + a / K) * beta, decided)
     share = M / (K + (k - 1.0) * w)
     beta = k * share * w
-    return _Minimiser(0.0, 0.0, beta, -share * (K - w), beta, (1.0 - w) * k * share * beta, decided)
+    return _Minimiser(0.0, 0.0, beta, -share * (K - w), beta, t * k * share * beta, decided)
 
 
 def _bias_freedom(lam_b: float | None) -> float:
