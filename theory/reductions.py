@@ -130,8 +130,7 @@ def optimal_features(*, W: np.ndarray, Y: np.ndarray, lam_H: float, b: np.ndarra
     """
     where = "reductions.optimal_features"
     W, targets, lam_H = _targets(where, W, Y, b, lam_H)
-    U, s, Vt = np.linalg.svd(W, full_matrices=False)
-    return Vt.T @ ((s / (s**2 + targets.shape[1] * lam_H))[:, None] * (U.T @ targets))
+    return _eliminate(W, targets, lam_H)[0]
 
 
 def reduced_mse(
@@ -154,7 +153,8 @@ def reduced_mse(
     lam_W, lam_b = _decays(where, lam_W, b, lam_b)
     W, targets, lam_H = _targets(where, W, Y, b, lam_H)
     decays = lam_W * np.sum(W**2) + (0.0 if b is None or lam_b is None else lam_b * np.sum(np.square(b)))
-    return float(np.sum(targets * _left_over(W, targets, lam_H)) / targets.shape[1] + decays) / 2
+    _, R = _eliminate(W, targets, lam_H)
+    return float(np.sum(targets * R) / targets.shape[1] + decays) / 2
 
 
 def reduced_mse_gradient(
@@ -162,7 +162,7 @@ def reduced_mse_gradient(
 ) -> ReducedGradient:
     """Gradient of `reduced_mse`: lam_W W - R H^T/N and lam_b b - R 1/N, R = (I + W W^T/(N lam_H))^-1 (Y - b 1^T).
 
-    R is the residual Y - b 1^T - W H at the optimal H = W^T R/(N lam_H), so that this is f's own gradient there.
+    R is the residual Y - b 1^T - W H at the optimal H, so that this is f's own gradient there.
 
     Args:
         W, Y, lam_W, lam_H, b, lam_b: see `reduced_mse`.
@@ -177,19 +177,21 @@ def reduced_mse_gradient(
     lam_W, lam_b = _decays(where, lam_W, b, lam_b)
     W, targets, lam_H = _targets(where, W, Y, b, lam_H)
     N = targets.shape[1]
-    R = _left_over(W, targets, lam_H)
-    H = W.T @ R / (N * lam_H)
+    H, R = _eliminate(W, targets, lam_H)
     by_b = None if b is None or lam_b is None else lam_b * np.asarray(b, dtype=np.float64) - np.sum(R, axis=1) / N
     return ReducedGradient(lam_W * W - R @ H.T / N, by_b)
 
 
-def _left_over(W: np.ndarray, targets: np.ndarray, lam_H: float) -> np.ndarray:
-    """(I + W W^T/(N lam_H))^-1 targets."""
-    U, s, _ = np.linalg.svd(W, full_matrices=True)
+def _eliminate(W: np.ndarray, targets: np.ndarray, lam_H: float) -> tuple[np.ndarray, np.ndarray]:
+    """Optimal H, and what it leaves of the targets, (I + W W^T/(N lam_H))^-1 targets = targets - W H."""
+    U, s, Vt = np.linalg.svd(W, full_matrices=True)
+    rank, free = len(s), targets.shape[1] * lam_H
     padded = np.zeros(len(U))
-    padded[: len(s)] = s
-    free = targets.shape[1] * lam_H
-    return U @ ((free / (free + padded**2))[:, None] * (U.T @ targets))
+    padded[:rank] = s
+    seen = U.T @ targets
+    # From the residual, W^T R/(N lam_H) would lose the digits that the fit has cancelled.
+    H = Vt[:rank].T @ ((s / (free + s**2))[:, None] * seen[:rank])
+    return H, U @ ((free / (free + padded**2))[:, None] * seen)
 
 
 def _targets(where: str, W, Y, b, lam_H: float) -> tuple[np.ndarray, np.ndarray, float]:
@@ -222,7 +224,6 @@ def _groups(where: str, grad_H, labels) -> list[np.ndarray]:
     labels = np.asarray(labels)
     grad_H = check_matrix(where, "grad_H", grad_H, (None, labels.size))
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or labels.size == 0 or labels.min() < 0:
-        raise ValueError(
-            f"{where}: labels have shape {labels.shape}, type {labels.dtype}. Pass ints >= 0 of shape [N]."
-        )
+        got = f"shape {labels.shape}, type {labels.dtype}"
+        raise ValueError(f"{where}: labels are no class indices, got {got}. Pass ints >= 0 of shape [N].")
     return [grad_H[:, labels == k] for k in range(int(labels.max()) + 1)]
