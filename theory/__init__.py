@@ -9,18 +9,44 @@ Another normalisation comes in through a named converter of `theory.conversions`
     mse             the same for the mean squared error, d and class sizes any that has a closed form
     frames          the frames that the minimisers form, and factors (W, H) of given logits
     conversions     other normalisations -> the one above
+    rescaled_mse    mean squared error with weight k and target M on the true logit
+    contrastive_losses  any loss bounded by a convex function of the margin
+    focal           focal loss: where it is not benign, and the global minimum where that is proven
+    conditioning    rates of gradient descent, in plain and in scaled variables
+    certificates    a bound of f - f* by hand
+    reductions      exact reductions: within-class bounds, one sample a class, the features eliminated
+    dynamics        gradient flow in closed form
 """
 
-from theory import conversions, cross_entropy, frames, mse
+from theory import (
+    certificates,
+    conditioning,
+    contrastive_losses,
+    conversions,
+    cross_entropy,
+    dynamics,
+    focal,
+    frames,
+    mse,
+    reductions,
+    rescaled_mse,
+)
 from theory.prediction import NotApplicable, Prediction, Spectrum, expand
 
 __all__ = [
     "NotApplicable",
     "Prediction",
     "Spectrum",
+    "certificates",
+    "conditioning",
+    "contrastive_losses",
     "conversions",
     "cross_entropy",
+    "dynamics",
     "expand",
+    "focal",
     "frames",
     "mse",
+    "reductions",
+    "rescaled_mse",
 ]

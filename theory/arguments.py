@@ -43,6 +43,37 @@ def check_decay(where: str, name: str, value: float) -> float:
     return decay
 
 
+def check_positive(where: str, name: str, value: float) -> float:
+    """The value as a positive normal float, or a ValueError."""
+    number = _real(value)
+    if not SMALLEST_NORMAL <= number < math.inf:
+        raise ValueError(f"{where}: {name}={value!r} is not a positive, finite, normal number. Pass {name} > 0.")
+    return number
+
+
+def check_nonnegative(where: str, name: str, value: float) -> float:
+    """The value as a finite float >= 0, or a ValueError."""
+    number = _real(value)
+    if not 0.0 <= number < math.inf:
+        raise ValueError(f"{where}: {name}={value!r} is not a finite number >= 0. Pass {name} >= 0.")
+    return number
+
+
+def check_matrix(where: str, name: str, value: object, shape: tuple[int | None, ...]) -> np.ndarray:
+    """The value as a finite float64 array of this shape (None: any length), or a ValueError."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.full((), np.nan)
+    fits = array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape, strict=True))
+    if not fits or not np.all(np.isfinite(array)):
+        wanted = ", ".join("any" if length is None else str(length) for length in shape)
+        raise ValueError(
+            f"{where}: {name} has shape {array.shape} or is not finite. Pass finite numbers of shape [{wanted}]."
+        )
+    return array
+
+
 def check_bias_decay(where: str, value: float | None) -> float | None:
     """None (no bias), 0.0 (free bias) or a positive normal float, or a ValueError."""
     if value is None:

@@ -9,21 +9,10 @@ import math
 
 import numpy as np
 
-from theory.arguments import (
-    Sizes,
-    check_bias_decay,
-    check_count,
-    check_decay,
-    check_sizes,
-    check_smoothing,
-    nu,
-    root_ratio,
-)
+from theory.arguments import Sizes, check_bias_decay, check_count, check_decay, check_sizes, check_smoothing, nu
 from theory.arguments import kappa as _kappa
-from theory.cross_entropy_spectrum import etf_spectrum
-from theory.frames import centering
-from theory.prediction import NotApplicable, Prediction, Spectrum, collect
-from theory.spectra import coupled_pair
+from theory.etf import Curvature, etf_nullity, etf_quantities, etf_spectrum, origin_blocks
+from theory.prediction import NotApplicable, Prediction, Spectrum
 
 T7_SOURCE = (
     "Structure: Zhu et al. (NeurIPS 2021, arXiv 2105.02375); margin with smoothing: Guo et al. (arXiv 2402.03979); "
@@ -86,24 +75,14 @@ def global_minimum(
     """
     where = "cross_entropy.global_minimum"
     lam_b, smoothing, size = _require(where, K, n, d, lam_W, lam_H, lam_b, smoothing)
-    q, excess, a = _margin(K, size, lam_W, lam_H, smoothing)
+    q, excess, a = _margin(K, K * math.sqrt(size) * nu(lam_W, lam_H), smoothing)
     p = q + max(excess, 0.0)
     log_p = math.log1p(-(K - 1) * q) if p > 0.5 else math.log(p)  # whichever does not cancel
-    W_scale = a * math.sqrt(size) * root_ratio(lam_W, lam_H)  # of W W^T = W_scale (I - J/K)
-    M_scale = a / (math.sqrt(size) * root_ratio(lam_W, lam_H))
     quantities = {
         "value": -p * log_p - (K - 1) * q * math.log(q) if excess > 0.0 else math.log(K),
         "data_loss": -log_p + smoothing * (K - 1) * a / K,
-        "W_sq": (K - 1) * W_scale,
-        "H_sq": (K - 1) * size * M_scale,
-        "gram_W": W_scale * centering(K),
-        "gram_M": M_scale * centering(K),
-        "logits": a * centering(K),
-        "sigma_Z": np.append(np.full(K - 1, a * math.sqrt(size)), 0.0),
-        "margin": a,
+        **etf_quantities(K, size, lam_W, lam_H, lam_b, a),
     }
-    if lam_b is not None:
-        quantities["b"] = np.zeros(K)
     if abs(excess) > 8 * np.finfo(float).eps:  # nearer, rounding decides between the ETF and zero
         quantities["nullity"] = nullity(K=K, d=d, lam_b=lam_b) if excess > 0.0 else int(lam_b == 0.0)
     statement = (
@@ -129,7 +108,7 @@ def nullity(*, K: int, d: int, lam_b: float | None = None) -> int:
     where = "cross_entropy.nullity"
     K = check_count(where, "K", K, 2)
     d = check_count(where, "d", d, K - 1)
-    return (K - 1) * (2 * d - K) // 2 + int(check_bias_decay(where, lam_b) == 0.0)
+    return etf_nullity(K, d, check_bias_decay(where, lam_b))
 
 
 def minimum_spectrum(
@@ -154,10 +133,10 @@ def minimum_spectrum(
     """
     where = "cross_entropy.minimum_spectrum"
     lam_b, smoothing, size = _require(where, K, n, d, lam_W, lam_H, lam_b, smoothing)
-    q, excess, a = _margin(K, size, lam_W, lam_H, smoothing)
-    if excess <= 0.0:
+    curvature = logit_curvature(K=K, n=size, lam_W=lam_W, lam_H=lam_H, smoothing=smoothing)
+    if curvature.margin == 0.0:
         return origin_spectrum(K=K, n=n, d=d, lam_W=lam_W, lam_H=lam_H, lam_b=lam_b, smoothing=smoothing)
-    return etf_spectrum(K, size, d, lam_W, lam_H, lam_b, q, excess, a)
+    return etf_spectrum(K, size, d, lam_W, lam_H, lam_b, curvature)
 
 
 def origin_spectrum(
@@ -184,23 +163,33 @@ def origin_spectrum(
     sizes, lam_b, smoothing = _check(where, K, n, d, lam_W, lam_H, lam_b, smoothing)
     if reasons := _imbalance(sizes):
         raise NotApplicable(where, reasons)
-    size = int(sizes[0])
-    pull, threshold = K * math.sqrt(size) * nu(lam_W, lam_H), 1.0 - smoothing
-    reach = K * math.sqrt(size)
-    return collect(
-        [
-            (coupled_pair(lam_W, lam_H, threshold / reach, (pull - threshold) / reach), (K - 1) * d),
-            ([lam_W, lam_H], d),
-            ([lam_H], d * K * (size - 1)),
-            ([] if lam_b is None else [1.0 / K + lam_b], K - 1),
-            ([] if lam_b is None else [lam_b], 1),
-        ]
-    )
+    size, threshold = int(sizes[0]), 1.0 - smoothing
+    slack = K * math.sqrt(size) * nu(lam_W, lam_H) - threshold
+    return origin_blocks(K, size, d, lam_W, lam_H, lam_b, threshold, slack, 1.0 / K)
 
 
-def _margin(K: int, size: int, lam_W: float, lam_H: float, smoothing: float) -> tuple[float, float, float]:
+def logit_curvature(*, K: int, n: Sizes, lam_W: float, lam_H: float, smoothing: float = 0.0) -> Curvature:
+    """j1 = q, j2 = K p q: one sample's Hessian in its logits at the minimiser, across and along its class.
+
+    Returns:
+        Curvature; margin 0.0 and p = q = 1/K once kappa >= 1 - smoothing.
+    Raises:
+        ValueError: bad arguments, or imbalanced n.
+    Assumes:
+        d >= K-1, equal class sizes.
+    Source:
+        T16; derived for this project.
+    """
+    where = "cross_entropy.logit_curvature"
+    smoothing = check_smoothing(where, smoothing)
+    strength = _kappa(where, K, n, lam_W, lam_H)
+    q, excess, a = _margin(K, strength, smoothing)
+    excess = max(excess, 0.0)
+    return Curvature(a, strength / K, q, K * (q + excess) * q, q * excess)
+
+
+def _margin(K: int, strength: float, smoothing: float) -> tuple[float, float, float]:
     """(q, p - q, a): softmax mass of a wrong class, excess of the right one, margin log(p/q); a = 0 if trivial."""
-    strength = K * math.sqrt(size) * nu(lam_W, lam_H)
     excess = (1.0 - smoothing) - strength
     if excess <= 0.0:
         return 1.0 / K, min(excess, 0.0), 0.0
