@@ -7,11 +7,34 @@ Another normalisation comes in through a named converter of `theory.conversions`
 
     cross_entropy   global minimum, thresholds and Hessian spectra for cross-entropy with label smoothing
     mse             the same for the mean squared error, d and class sizes any that has a closed form
+    imbalance       cross-entropy with two class sizes (STEP): global minimum, minority collapse; zero thresholds
+    seli            max-margin geometry of any class sizes; limits of vanishing decay and of endless training
+    layer_peeled    norm budgets instead of decays, balanced and STEP: global minimum, ratio of minority collapse
+    relu_features   cross-entropy with H >= 0, any class sizes
+    multilabel      pick-all-labels cross-entropy over all label sets of given sizes
+    regression      mean squared error with real targets, in their covariance
+    fixed_classifier  only features are free: budgets, decay, dot regression; margins; the nearest-mean rule
+    no_decay        the exact clock of gradient flow without decay on the balanced ray
+    residual        what any logits prove about the global minimum of cross-entropy
     frames          the frames that the minimisers form, and factors (W, H) of given logits
     conversions     other normalisations -> the one above
 """
 
-from theory import conversions, cross_entropy, frames, mse
+from theory import (
+    conversions,
+    cross_entropy,
+    fixed_classifier,
+    frames,
+    imbalance,
+    layer_peeled,
+    mse,
+    multilabel,
+    no_decay,
+    regression,
+    relu_features,
+    residual,
+    seli,
+)
 from theory.prediction import NotApplicable, Prediction, Spectrum, expand
 
 __all__ = [
@@ -21,6 +44,15 @@ __all__ = [
     "conversions",
     "cross_entropy",
     "expand",
+    "fixed_classifier",
     "frames",
+    "imbalance",
+    "layer_peeled",
     "mse",
+    "multilabel",
+    "no_decay",
+    "regression",
+    "relu_features",
+    "residual",
+    "seli",
 ]

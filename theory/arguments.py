@@ -43,6 +43,27 @@ def check_decay(where: str, name: str, value: float) -> float:
     return decay
 
 
+def check_positive(where: str, name: str, value: float) -> float:
+    """The value as a positive, finite, normal float, or a ValueError."""
+    positive = _real(value)
+    if not SMALLEST_NORMAL <= positive < math.inf:
+        raise ValueError(f"{where}: {name}={value!r} is not a positive, finite, normal number. Pass {name} > 0.")
+    return positive
+
+
+def check_matrix(where: str, name: str, value: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
+    """The value as a finite, non-empty float64 matrix of this shape (None: any extent), or a ValueError."""
+    matrix = np.asarray(value)
+    fits = matrix.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, matrix.shape, strict=True))
+    if not fits or matrix.size == 0 or matrix.dtype.kind not in "iuf" or not np.all(np.isfinite(matrix)):
+        wanted = ", ".join("any" if want is None else str(want) for want in shape)
+        raise ValueError(
+            f"{where}: {name} has shape {matrix.shape}, type {matrix.dtype}, or an entry that is not finite. Pass "
+            f"real, finite numbers [{wanted}]."
+        )
+    return matrix.astype(np.float64)
+
+
 def check_bias_decay(where: str, value: float | None) -> float | None:
     """None (no bias), 0.0 (free bias) or a positive normal float, or a ValueError."""
     if value is None:
