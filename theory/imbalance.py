@@ -69,13 +69,14 @@ def global_minimum(*, K: int, n: Sizes, d: int, lam_W: float, lam_H: float, lam_
     if not found.edge:
         rank = int(np.sum(np.array(sigma) > 0.0))
         quantities["nullity"] = rank * (2 * d - rank - 1) // 2 + int(lam_b == 0.0)
-    return Prediction("3.4", _statement(found, A, B), SOURCE, quantities)
+    return Prediction("3.4", _statement(found, B), SOURCE, quantities)
 
 
 def minority_collapse_threshold(*, K: int, n: Sizes) -> float:
     """sqrt(n_B)/N: from this nu = sqrt(lam_W lam_H) on all classifiers of the minority are one vector, features too.
 
-    The same for every lam_b. Group A collapses likewise from sqrt(n_A)/N on.
+    The same for every lam_b. At sqrt(n_A)/N group A collapses too; if it has two classes or more, everything vanishes
+    there.
 
     Args:
         K, n: see the module.
@@ -147,14 +148,12 @@ def zero_threshold(*, K: int, n: Sizes, lam_b: float | None = None) -> float:
     return float(np.linalg.norm(np.diag(roots) - np.outer(roots * v, v), 2)) / N
 
 
-def _statement(found: StepMinimum, A: Group, B: Group) -> str:
+def _statement(found: StepMinimum, B: Group) -> str:
     """3.4 in one sentence, for the regime at hand."""
     if not any(found.within) and not any(found.lift):
         return "W = H = 0 is the only global minimum."
     if B.k > 1 and found.within[1] == 0.0:
         return "Minority collapse: nu >= sqrt(n_B)/N, the classifiers of the small classes are one vector."
-    if A.k > 1 and found.within[0] == 0.0:
-        return "Only the two groups are told apart: nu >= sqrt(n_A)/N."
     return "Two simplex ETFs of different size, one a group, and one direction between the groups."
 
 

@@ -2,9 +2,13 @@
 
     min 1/2 |W|^2 + 1/2 |H|^2   s.t.   (w_y - w_c) . h_i >= 1 for every sample i of class y and every c != y
 
-is solved by W H = P Y, the centred one-hot labels, for any class sizes; its geometry is the SVD of P Y. Cross-entropy
-minimisers approach it in direction as the decays vanish, with an error of order 1/log(1/nu) only (3.3), and so does
-gradient flow without decay.
+is solved by W H = P Y, the centred one-hot labels, for any class sizes; its geometry is the SVD P Y = U S V^T. It is
+optimal because the entries of -U V^T at the wrong classes are multipliers >= 0: the columns of U V^T are those of
+M^T M, the root of the pseudo-inverse of P D P. That is a Laplacian, and roots of M-matrices have nothing positive off
+the diagonal.
+
+Cross-entropy minimisers approach this geometry in direction as the decays vanish, with an error of order 1/log(1/nu)
+only (3.3), and so does gradient flow without decay.
 """
 
 import math
