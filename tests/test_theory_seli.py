@@ -18,7 +18,7 @@ SIZES = [(3, 2), (4, 1, 1), (6, 6, 2, 2), (7, 3, 2, 1), (2, 2, 2, 2), (1000, 1, 
 
 @pytest.mark.parametrize("n", SIZES)
 def test_geometry_is_that_of_centred_labels_and_optimal(n):
-    """W, H from the SVD; the dual point U V^T, nothing positive off its diagonal, proves that no margin-1 pair is less."""
+    """W, H from the SVD; the dual point U V^T, nothing positive off its diagonal, proves that no pair is less."""
     K = len(n)
     q = seli.global_minimum(K=K, n=n, d=K - 1).quantities
     PY = frames.centering(K)[:, np.repeat(np.arange(K), n)]
