@@ -229,6 +229,21 @@ def test_documented_equations_at_tiny_decay():
     assert PAB * tB == pytest.approx(PBA * tA, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("k", "n", "lam", "lam_b"), [((1, 2), (285620437, 2), 1e-275, 0.0), ((2, 15), (2441803, 2), 2e-234, 1e-248)]
+)
+def test_biases_of_hundreds_where_almost_nothing_is_penalised(k, n, lam, lam_b):
+    """The best shift lies beyond logits that the trial shifts of the search can balance; closed form at a free bias."""
+    sizes = (n[0],) * k[0] + (n[1],) * k[1]
+    q = imbalance.global_minimum(K=sum(k), n=sizes, d=sum(k), lam_W=lam, lam_H=lam, lam_b=lam_b).quantities
+    assert np.ptp(q["b"]) > 250
+    Z, last = q["logits"], sum(k) - 1
+    t_A, t_B = (np.mean(Z[i == np.arange(sum(k)), i]) for i in (0, last))
+    assert t_A < t_B
+    rows = Z @ np.array(sizes)  # a free bias takes the mean logits over samples
+    assert np.max(np.abs(rows)) <= 1e-12 * np.max(sizes) * np.max(np.abs(Z))
+
+
 def test_statements_and_thresholds_that_do_not_exist():
     def statement(lam):
         return imbalance.global_minimum(K=4, n=(9, 9, 1, 1), d=4, lam_W=lam, lam_H=lam).statement

@@ -29,6 +29,7 @@ from theory.prediction import Quantity
 from theory.roots import EPS, bracketed_root, decreasing_root
 
 BEYOND = -1e3  # lift of an impossible leak; below every lift of a possible one
+STEEPEST = 512.0  # logarithm of a tangent: beyond it one of the leaks is zero for all purposes
 TRUSTED = 1e-11  # relative duality gap above which the solution is refused; a few eps in practice
 
 
@@ -60,7 +61,6 @@ class StepMinimum(NamedTuple):
     within: tuple[float, float]
     lift: tuple[float, float]
     shift: float
-    sides: tuple[Side, Side]
     data_loss: float
     value: float
     dual: float  # a lower bound of the minimum up to rounding, from the masses alone
@@ -93,7 +93,7 @@ def solve_step(A: Group, B: Group, lam: float, lam_b: float | None) -> StepMinim
     dual -= (lam_b or 0.0) / 2 * pull * shift * shift
     if not abs(value - dual) <= TRUSTED * value:
         raise ArithmeticError(f"solve_step: value {value!r} and dual bound {dual!r} differ; please report {A}, {B}.")
-    return StepMinimum(within, lift, shift, (left, right), data_loss, value, dual, edge)
+    return StepMinimum(within, lift, shift, data_loss, value, dual, edge)
 
 
 def singular_values(A: Group, B: Group, within: tuple[float, float], lift: tuple[float, float]) -> list[float]:
@@ -150,7 +150,13 @@ def _given_shift(A: Group, B: Group, lam: float, shift: float) -> tuple[Side, Si
         return (left.lift - shift) * slope_B - (right.lift + shift) * slope_A
 
     edge = any(group.k > 1 and abs(_pressure(group, lam) - 1.0) <= 8 * EPS for group in (A, B))
-    left, right, slope_A, slope_B = sides(decreasing_root(mismatch, reach=512.0))
+    if mismatch(-STEEPEST) < 0.0:  # only at trial shifts far from the best one, whose sign is all that counts
+        angle = -STEEPEST
+    elif mismatch(STEEPEST) > 0.0:
+        angle = STEEPEST
+    else:
+        angle = decreasing_root(mismatch, reach=STEEPEST)
+    left, right, slope_A, slope_B = sides(angle)
     total = left.lift + right.lift
     edge = edge or abs(total) <= 64 * EPS
     if total > 0.0:
