@@ -5,17 +5,32 @@
 with W [K, d], H [d, N], b [K]; MSE is 1/2 |z - y|^2 per sample. `lam_b=None` means no bias, `0.0` a free bias.
 Another normalisation comes in through a named converter of `theory.conversions`.
 
-    cross_entropy   global minimum, thresholds and Hessian spectra for cross-entropy with label smoothing
-    mse             the same for the mean squared error, d and class sizes any that has a closed form
-    frames          the frames that the minimisers form, and factors (W, H) of given logits
-    conversions     other normalisations -> the one above
-    rescaled_mse    mean squared error with weight k and target M on the true logit
+    cross_entropy     label smoothing, balanced: global minimum, thresholds and Hessian spectra
+    mse               the same for the mean squared error, d and class sizes any that has a closed form
+    rescaled_mse      mean squared error with weight k and target M on the true logit
     contrastive_losses  any loss bounded by a convex function of the margin
-    focal           focal loss: where it is not benign, and the global minimum where that is proven
-    conditioning    rates of gradient descent, in plain and in scaled variables
-    certificates    a bound of f - f* by hand
-    reductions      exact reductions: within-class bounds, one sample a class, the features eliminated
-    dynamics        gradient flow in closed form
+    focal             focal loss: where it is not benign, and the global minimum where that is proven
+    imbalance         cross-entropy with two class sizes (STEP): global minimum, minority collapse; zero thresholds
+    seli              max-margin geometry of any class sizes; limits of vanishing decay and of endless training
+    layer_peeled      norm budgets instead of decays, balanced and STEP: global minimum, ratio of minority collapse
+    relu_features     cross-entropy with H >= 0, any class sizes
+    multilabel        pick-all-labels cross-entropy over all label sets of given sizes
+    regression        mean squared error with real targets, in their covariance
+    fixed_classifier  only features are free: budgets, decay, dot regression; margins; the nearest-mean rule
+
+On spheres, |w_k| = |h_i| = 1 and logits tau W h_i, or |z_i|^2 = rho2, without decay:
+
+
+Around the minima:
+
+    dynamics          gradient flow in closed form
+    no_decay          the exact clock of gradient flow without decay on the balanced ray
+    conditioning      rates of gradient descent, in plain and in scaled variables
+    reductions        exact reductions: within-class bounds, one sample a class, the features eliminated
+    certificates      a bound of f - f* by hand
+    residual          what any logits prove about the global minimum of cross-entropy
+    frames            the frames that the minimisers form, and factors (W, H) of given logits
+    conversions       other normalisations -> the one above
 """
 
 from theory import (
@@ -25,11 +40,20 @@ from theory import (
     conversions,
     cross_entropy,
     dynamics,
+    fixed_classifier,
     focal,
     frames,
+    imbalance,
+    layer_peeled,
     mse,
+    multilabel,
+    no_decay,
     reductions,
+    regression,
+    relu_features,
     rescaled_mse,
+    residual,
+    seli,
 )
 from theory.prediction import NotApplicable, Prediction, Spectrum, expand
 
@@ -44,9 +68,18 @@ __all__ = [
     "cross_entropy",
     "dynamics",
     "expand",
+    "fixed_classifier",
     "focal",
     "frames",
+    "imbalance",
+    "layer_peeled",
     "mse",
+    "multilabel",
+    "no_decay",
     "reductions",
+    "regression",
+    "relu_features",
     "rescaled_mse",
+    "residual",
+    "seli",
 ]

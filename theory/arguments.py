@@ -44,11 +44,11 @@ def check_decay(where: str, name: str, value: float) -> float:
 
 
 def check_positive(where: str, name: str, value: float) -> float:
-    """The value as a positive normal float, or a ValueError."""
-    number = _real(value)
-    if not SMALLEST_NORMAL <= number < math.inf:
+    """The value as a positive, finite, normal float, or a ValueError."""
+    positive = _real(value)
+    if not SMALLEST_NORMAL <= positive < math.inf:
         raise ValueError(f"{where}: {name}={value!r} is not a positive, finite, normal number. Pass {name} > 0.")
-    return number
+    return positive
 
 
 def check_nonnegative(where: str, name: str, value: float) -> float:
@@ -59,19 +59,17 @@ def check_nonnegative(where: str, name: str, value: float) -> float:
     return number
 
 
-def check_matrix(where: str, name: str, value: object, shape: tuple[int | None, ...]) -> np.ndarray:
-    """The value as a finite float64 array of this shape (None: any length), or a ValueError."""
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        array = np.full((), np.nan)
-    fits = array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape, strict=True))
-    if not fits or not np.all(np.isfinite(array)):
-        wanted = ", ".join("any" if length is None else str(length) for length in shape)
+def check_matrix(where: str, name: str, value: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
+    """The value as a finite, non-empty float64 matrix of this shape (None: any extent), or a ValueError."""
+    matrix = np.asarray(value)
+    fits = matrix.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, matrix.shape, strict=True))
+    if not fits or matrix.size == 0 or matrix.dtype.kind not in "iuf" or not np.all(np.isfinite(matrix)):
+        wanted = ", ".join("any" if want is None else str(want) for want in shape)
         raise ValueError(
-            f"{where}: {name} has shape {array.shape} or is not finite. Pass finite numbers of shape [{wanted}]."
+            f"{where}: {name} has shape {matrix.shape}, type {matrix.dtype}, or an entry that is not finite. Pass "
+            f"real, finite numbers [{wanted}]."
         )
-    return array
+    return matrix.astype(np.float64)
 
 
 def check_bias_decay(where: str, value: float | None) -> float | None:

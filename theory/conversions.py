@@ -12,6 +12,7 @@ None (no bias) and 0.0 (free bias) stay what they are.
     Zhu et al. 2105.02375, Zhou et al. 2210.02192 and 2203.01238   ours
     Tirer and Bruna 2202.08087, Guo et al. 2402.03979              ours
     Fang et al. 2101.12699 (layer-peeled)                          from_layer_peeled
+    Andriopoulos et al. 2409.04180 (regression)                    from_mean_feature_decay
     torch.nn.CrossEntropyLoss() with SGD(weight_decay=...)         from_torch_cross_entropy
     torch.nn.MSELoss() with SGD(weight_decay=...)                  from_torch_mse
 """
@@ -66,6 +67,22 @@ def from_entry_mean_mse(*, K: int, lam_W: float, lam_H: float, lam_b: float | No
     """
     K = check_count("from_entry_mean_mse", "K", K, 1)
     return _convert("from_entry_mean_mse", lam_W, lam_H, lam_b, data=2.0 / K, decay=1.0)
+
+
+def from_mean_feature_decay(*, N: int, lam_W: float, lam_H: float, lam_b: float | None = None) -> Conversion:
+    """lam_H/(2N) |H|^2, the decay of the features averaged over samples like the loss: lam_H/N, factor 1.
+
+    Raises:
+        ValueError: N < 1, or a decay that is not positive (lam_b: None, 0 or positive).
+    """
+    where = "from_mean_feature_decay"
+    N = check_count(where, "N", N, 1)
+    decays = {
+        "lam_W": check_decay(where, "lam_W", lam_W),
+        "lam_H": check_decay(where, "lam_H", lam_H) / N,
+        "lam_b": check_bias_decay(where, lam_b),
+    }
+    return Conversion(decays, 1.0)
 
 
 def from_torch_cross_entropy(*, weight_decay: float, bias: bool = True) -> Conversion:

@@ -14,7 +14,7 @@ from scipy.special import exprel
 
 from theory.arguments import check_count, check_nonnegative, check_positive
 from theory.ray_integral import log_ray_integral
-from theory.roots import LEAST, root_beyond
+from theory.roots import root_beyond
 
 
 def balance_gap(*, t: Any, gap0: Any, lam: float) -> Any:
@@ -243,7 +243,7 @@ def _logistic(s: Any, z0: Any, limit: float) -> Any:
     grown, faded = s * z0 * exprel(-x), np.exp(-x)
     if limit <= 0.0:
         return z0 * faded / (1.0 + grown)
-    return z0 / (np.maximum(faded, LEAST) + grown)  # z0 = 0 stays 0 when e^-x has underflowed
+    return z0 / (np.maximum(faded, 5e-324) + grown)  # z0 = 0 stays 0 when e^-x has underflowed
 
 
 def _mse_scales(where: str, K: int, n: int, lam: float) -> tuple[float, float]:

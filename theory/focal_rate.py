@@ -12,7 +12,7 @@ from scipy.special import exprel
 
 from theory.arguments import Sizes, check_count, check_nonnegative
 from theory.arguments import kappa as _kappa
-from theory.roots import bracketed_root, root_beyond
+from theory.roots import monotone_root, root_beyond
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -170,12 +170,12 @@ def stationary(price: float, K: int, gamma: float) -> tuple[Stationary, ...]:
 
     found = [Stationary(0.0, price > at_zero or (price == at_zero and start == 0.0))]
     if at_zero < price < top:
-        found.append(Stationary(bracketed_root(excess, 0.0, start), False))
+        found.append(Stationary(monotone_root(excess, 0.0, start), False))
     if price < top:
         # rate <= (1 + gamma) (1-p)^(gamma+1): beyond the margin where this is the price no root can lie.
         log_s = (log_price - math.log1p(gamma)) / (gamma + 1.0)
         beyond = math.log(K - 1) - log_s + math.log(-math.expm1(log_s))
-        found.append(Stationary(bracketed_root(excess, start, max(beyond, start) + 1.0), True))
+        found.append(Stationary(monotone_root(excess, start, max(beyond, start) + 1.0), True))
     elif price == top and start > 0.0:
         found.append(Stationary(start, False))
     return tuple(found)
@@ -235,7 +235,7 @@ def _peak_log(gamma: float) -> float:
     if gamma <= 1e-3:  # there 1/exprel is below 1e-400
         return 2.0 + 1.0 / gamma if gamma > 0.0 else math.inf
     low = 2.0 + 1.0 / gamma
-    return bracketed_root(lambda x: float(_convexity(x, gamma)), low, low + gamma)
+    return monotone_root(lambda x: float(_convexity(x, gamma)), low, low + gamma)
 
 
 def _check(where: str, K: int, gamma: float) -> tuple[int, float]:

@@ -13,11 +13,19 @@ from theory.arguments import kappa as _kappa
 from theory.frames import centering
 from theory.mse_spectrum import spectrum_with_bias, spectrum_without_bias
 from theory.prediction import NotApplicable, Prediction, Quantity, Spectrum, collect
-from theory.shrinkage import ONLY_FREE_OR_NO_BIAS, imbalanced_minimum, soft_threshold
+from theory.shrinkage import (
+    ONLY_FREE_OR_NO_BIAS,
+    class_sigmas,
+    class_thresholds,
+    imbalanced_minimum,
+    soft_threshold,
+)
 from theory.spectra import coupled_pair
 
 __all__ = [
     "applies",
+    "class_sigmas",
+    "class_thresholds",
     "collapse_threshold",
     "global_minimum",
     "kappa",

@@ -18,7 +18,7 @@ class Prediction:
         statement: one sentence.
         source: the paper, or "derived for this project".
         quantities: any of
-            "value"      f*, float
+            "value"      f*, float; with norm budgets or margin constraints the least objective that they allow
             "data_loss"  (1/N) sum loss at the minimiser, float
             "W_sq"       |W|_F^2, float
             "H_sq"       |H|_F^2, float
@@ -26,7 +26,8 @@ class Prediction:
                          the zero-mean representative. Absent if the model has no bias.
             "gram_W"     [K, K] W W^T
             "gram_M"     [K, K] M^T M, M [d, K] the class means (all features of a class coincide with their mean)
-            "logits"     [K, K] W M, column k for class k, bias not included
+            "logits"     [K, K] W M, column k for class k, bias not included. With label sets instead of classes
+                         [K, T] and gram_M [T, T], in the order of `multilabel.label_sets`.
             "sigma_Z"    [K] singular values of Z = W H, descending, zero-padded
             "margin"     min over k, j != k of (W M + b)_kk - (W M + b)_jk, bias included, float
             "nullity"    int, dimension of the null space of the Hessian at the minimiser

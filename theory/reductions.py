@@ -222,8 +222,8 @@ def _sizes(where: str, sizes) -> np.ndarray:
 def _groups(where: str, grad_H, labels) -> list[np.ndarray]:
     """The columns of grad_H, class by class."""
     labels = np.asarray(labels)
-    grad_H = check_matrix(where, "grad_H", grad_H, (None, labels.size))
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or labels.size == 0 or labels.min() < 0:
         got = f"shape {labels.shape}, type {labels.dtype}"
         raise ValueError(f"{where}: labels are no class indices, got {got}. Pass ints >= 0 of shape [N].")
+    grad_H = check_matrix(where, "grad_H", grad_H, (None, labels.size))
     return [grad_H[:, labels == k] for k in range(int(labels.max()) + 1)]

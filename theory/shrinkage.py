@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from theory.arguments import check_bias_decay, check_count, check_decay, nu, root_ratio
+from theory.arguments import Sizes, check_bias_decay, check_count, check_decay, check_sizes, nu, root_ratio
 from theory.prediction import NotApplicable, Prediction, Quantity
 
 T10_SOURCE = "derived for this project (Eckart-Young and soft thresholding of singular values)"
@@ -51,6 +51,41 @@ def soft_threshold(*, Y: np.ndarray, d: int, lam_W: float, lam_H: float, lam_b: 
     if lam_b is not None:
         quantities["b"] = mean
     return Prediction("T10", "W H is the soft-thresholded SVD of the targets.", T10_SOURCE, quantities)
+
+
+def class_sigmas(*, K: int, n: Sizes, lam_W: float, lam_H: float) -> np.ndarray:
+    """[K] (sqrt(n_c) - N nu)_+, the singular value of W H that belongs to class c, in the order of the classes.
+
+    W W^T = sqrt(lam_H/lam_W) diag(sigma); the class means are orthogonal of squared norm sqrt(lam_W/lam_H) sigma_c/n_c,
+    the own logit of class c is sigma_c/sqrt(n_c), every other one 0.
+
+    Raises:
+        ValueError: bad arguments.
+    Assumes:
+        One-hot targets of any class sizes, no bias, d >= K (d < K: the d largest ones stay, if no tie cuts them).
+    Source:
+        3.5 (general orthogonal frame), T10; derived for this project.
+    """
+    where = "mse.class_sigmas"
+    sizes = check_sizes(where, K, n)
+    strength = nu(check_decay(where, "lam_W", lam_W), check_decay(where, "lam_H", lam_H))
+    return np.maximum(np.sqrt(sizes) - int(np.sum(sizes)) * strength, 0.0)
+
+
+def class_thresholds(*, K: int, n: Sizes) -> np.ndarray:
+    """[K] sqrt(n_c)/N: from this nu = sqrt(lam_W lam_H) on class c is lost, w_c = h_c = 0.
+
+    For STEP sizes the same number at which the classes of a group coincide under cross-entropy (3.4).
+
+    Raises:
+        ValueError: bad arguments.
+    Assumes:
+        One-hot targets of any class sizes, no bias, d >= K.
+    Source:
+        3.5, T10; derived for this project.
+    """
+    sizes = check_sizes("mse.class_thresholds", K, n)
+    return np.sqrt(sizes) / int(np.sum(sizes))
 
 
 def imbalanced_minimum(sizes: np.ndarray, d: int, lam_W: float, lam_H: float, lam_b: float | None) -> Prediction:
