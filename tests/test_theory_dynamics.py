@@ -165,8 +165,9 @@ def test_cross_entropy_stays_on_the_ray_with_the_stated_velocity(lam):
 @pytest.mark.parametrize("K", [2, 10, 1000])
 @pytest.mark.parametrize(
     ("a0", "a"),
-    [(1e-300, 1e-3), (1e-8, 2e-8), (0.3, 0.3001), (0.3, 0.5), (0.3, 0.7), (0.9, 1.1), (1e-3, 1.0), (0.1, 49.0),
-     (0.1, 51.0), (48.0, 50.5), (49.0, 50.9), (49.0, 50.9999), (3.0, 500.0), (499.0, 500.0), (1e-2, 690.0)],
+    [(1e-300, 1e-3), (1e-8, 2e-8), (0.3, 0.3001), (0.3, 0.5), (0.3, 0.7), (0.9, 1.1), (1e-3, 1.0), (0.1, 25.0),
+     (0.1, 49.0), (0.1, 51.0), (48.0, 50.5), (49.0, 50.9), (49.0, 50.9999), (3.0, 500.0), (499.0, 500.0),
+     (1e-2, 690.0)],
 )  # fmt: skip
 def test_cross_entropy_time_against_quadrature(a0, a, K):
     """In u = log x the integrand is e^x + K - 1; scaled by e^-a it overflows nowhere."""
@@ -183,6 +184,15 @@ def test_cross_entropy_time_against_quadrature(a0, a, K):
     assert found == pytest.approx(expected, abs=1e-12 + 2e-15 * a)
     back = dynamics.cross_entropy_margin(log_t=found, a0=a0, K=K, n=n)
     assert back - a0 == pytest.approx(a - a0, rel=1e-11, abs=1e-15 * a)
+
+
+@pytest.mark.parametrize("a0", [1e-9, 0.3, 40.0, 600.0])
+def test_short_cross_entropy_times_keep_their_digits(a0):
+    K, n = 10, 4
+    a = a0 * (1 + 1e-9)  # so near that the velocity hardly changes
+    middle = (a + a0) / 2
+    expected = (a - a0) / float(dynamics.cross_entropy_velocity(a=middle, K=K, n=n))
+    assert math.exp(dynamics.cross_entropy_log_time(a=a, a0=a0, K=K, n=n)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_cross_entropy_margin_at_extreme_times():
