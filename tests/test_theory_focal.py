@@ -278,6 +278,12 @@ def test_documented_warning_where_the_landscape_is_not_benign():
     eigenvalues = np.linalg.eigvalsh(dense.hessian(W, H, None))
     assert eigenvalues[0] > -1e-15
     assert np.sum(eigenvalues < 1e-12) == 22 * (2 * d - 23) // 2 == 253
+    # With lam_b = 0.01 the bias of the lost class comes in: 2.917611974621 in the reference.
+    biased = FocalDense("focal", (1,) * K, lam, lam, 0.01, gamma=gamma)
+    lost = np.eye(K)[0] - 1 / K
+    lowest = minimize(lambda x: biased.value(*partial(x[0])[:2], -x[1] * lost), [0.58, 0.02], method="Nelder-Mead",
+                      options={"xatol": 1e-9, "fatol": 1e-15}).fun  # fmt: skip
+    assert lowest == pytest.approx(2.917611974621, abs=1e-10)
 
 
 def test_documented_bias_that_beats_every_etf():

@@ -79,7 +79,9 @@ def mse_mode_time(*, z: Any, z0: Any, K: int, n: int, lam: float) -> Any:
     z, z0 = _times(where, z, "z"), _times(where, z0, "z0")
     with np.errstate(divide="ignore", invalid="ignore"):
         reach = (z - z0) / z0 / (limit - z)
-        steps = np.log1p(limit * reach) / limit if limit != 0.0 else reach
+        growth = limit * reach  # of z/(limit - z), less 1
+        far = np.log(z) - np.log(z0) + np.log((limit - z0) / (limit - z))
+        steps = np.where(np.abs(growth) < 0.5, np.log1p(growth), far) / limit if limit != 0.0 else reach
     return np.where(z == z0, 0.0, np.where(z == limit, np.inf, steps)) / speed
 
 
