@@ -9,18 +9,50 @@ Another normalisation comes in through a named converter of `theory.conversions`
     mse             the same for the mean squared error, d and class sizes any that has a closed form
     frames          the frames that the minimisers form, and factors (W, H) of given logits
     conversions     other normalisations -> the one above
+
+On spheres, |w_k| = |h_i| = 1 and logits tau W h_i, or |z_i|^2 = rho2, without decay:
+
+    spheres          cross-entropy, d >= K-1: global minimum, Riemannian Hessian spectrum; a lower bound for every d
+    sphere_calculus  value, gradient, Hessian form and certificates at any point
+    softmax_codes    d < K-1, tau -> infinity: one-vs-rest distances and the HardMax problem
+    code_values      d < K-1: values of symmetric codes at finite tau, and with decay
+    orthoplex        d+1 <= K <= 2d: simplices in orthogonal subspaces and the temperatures where they are stable
+    codes            named spherical codes from exact coordinates
+    min_norm         nearest point of a convex hull to the origin
+    contrastive      supervised contrastive loss, full batch and sums over batches
 """
 
-from theory import conversions, cross_entropy, frames, mse
+from theory import (
+    code_values,
+    codes,
+    contrastive,
+    conversions,
+    cross_entropy,
+    frames,
+    min_norm,
+    mse,
+    orthoplex,
+    softmax_codes,
+    sphere_calculus,
+    spheres,
+)
 from theory.prediction import NotApplicable, Prediction, Spectrum, expand
 
 __all__ = [
     "NotApplicable",
     "Prediction",
     "Spectrum",
+    "code_values",
+    "codes",
+    "contrastive",
     "conversions",
     "cross_entropy",
     "expand",
     "frames",
+    "min_norm",
     "mse",
+    "orthoplex",
+    "softmax_codes",
+    "sphere_calculus",
+    "spheres",
 ]

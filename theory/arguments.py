@@ -43,6 +43,36 @@ def check_decay(where: str, name: str, value: float) -> float:
     return decay
 
 
+def check_positive(where: str, name: str, value: float) -> float:
+    """The value as a positive, finite, normal float, or a ValueError."""
+    positive = _real(value)
+    if not SMALLEST_NORMAL <= positive < math.inf:
+        raise ValueError(f"{where}: {name}={value!r} is not a positive, finite, normal number. Pass {name} > 0.")
+    return positive
+
+
+def check_matrix(where: str, name: str, value: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
+    """The value as a finite, non-empty float64 matrix of this shape (None: any extent), or a ValueError."""
+    matrix = np.asarray(value)
+    fits = matrix.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, matrix.shape, strict=True))
+    if not fits or matrix.size == 0 or matrix.dtype.kind not in "iuf" or not np.all(np.isfinite(matrix)):
+        wanted = ", ".join("any" if want is None else str(want) for want in shape)
+        raise ValueError(
+            f"{where}: {name} has shape {matrix.shape}, type {matrix.dtype}, or an entry that is not finite. Pass "
+            f"real, finite numbers [{wanted}]."
+        )
+    return matrix.astype(np.float64)
+
+
+def check_unit_rows(where: str, name: str, value: np.ndarray) -> np.ndarray:
+    """The value as a float64 matrix of unit rows [any, any], or a ValueError."""
+    rows = check_matrix(where, name, value, (None, None))
+    worst = float(np.max(np.abs(np.linalg.norm(rows, axis=1) - 1.0)))
+    if worst > 1e-10:
+        raise ValueError(f"{where}: a vector of {name} is off unit length by {worst:.1e}. Divide each by its norm.")
+    return rows
+
+
 def check_bias_decay(where: str, value: float | None) -> float | None:
     """None (no bias), 0.0 (free bias) or a positive normal float, or a ValueError."""
     if value is None:
