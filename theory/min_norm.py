@@ -7,7 +7,8 @@ import numpy as np
 from theory.arguments import check_matrix
 
 EPS = float(np.finfo(np.float64).eps)
-NEGLIGIBLE = 1e-12  # a convex weight below this leaves the active set
+FLOOR = 16 * EPS  # a point nearer to the origin, relative to the farthest one, is the origin
+NEGLIGIBLE = 4 * EPS  # a convex weight below this leaves the active set
 
 
 class MinNorm(NamedTuple):
@@ -23,7 +24,7 @@ def min_norm_point(points: np.ndarray) -> MinNorm:
     Args:
         points: [m, d], any: repeated, collinear or cocircular points are fine.
     Returns:
-        MinNorm; the certificate holds to rounding of |x| max_i |p_i|. The origin is returned as exact zeros.
+        MinNorm; the certificate holds to rounding of max_i |p_i|^2. The origin is returned as exact zeros.
     Raises:
         ValueError: points that are not a finite, non-empty matrix.
         ArithmeticError: the certificate fails by more than 1e-10 max_i |p_i|^2 (not seen).
@@ -31,31 +32,35 @@ def min_norm_point(points: np.ndarray) -> MinNorm:
         Wolfe (Mathematical Programming 1976).
     """
     points = check_matrix("min_norm_point", "points", points, (None, None))
+    exponent = int(np.frexp(np.max(np.abs(points)))[1])
+    points = np.ldexp(points, -exponent)  # exact; the squares of points near 1 neither overflow nor underflow
     reach = float(np.max(np.linalg.norm(points, axis=1)))
-    active = [int(np.argmin(np.linalg.norm(points, axis=1)))]
-    weights = np.ones(1)
-    x = points[active[0]]
-    while np.linalg.norm(x) > 16 * EPS * reach:
+    active, weights = [int(np.argmin(np.linalg.norm(points, axis=1)))], np.ones(1)
+    seen: set[frozenset[int]] = set()
+    best = (np.inf, active, weights)
+    while frozenset(active) not in seen:
+        seen.add(frozenset(active))
+        x = weights @ points[active]
         products = points @ x
         worst = int(np.argmin(products))
-        # Rounding of <x, p> is of the order EPS |x| |p|, which also bounds |x - solution|^2.
-        if x @ x - products[worst] <= 8 * EPS * np.linalg.norm(x) * reach or worst in active:
+        gap = float(x @ x - products[worst])  # bounds |x - solution|^2
+        best = min(best, (gap, active, weights), key=lambda found: found[0])
+        # Rounding of <x, p> is of the order EPS |x| |p|. The norm itself may stall long before: it falls by gap^2.
+        if gap <= 8 * EPS * np.linalg.norm(x) * reach or np.linalg.norm(x) <= FLOOR * reach or worst in active:
             break
-        trial_active, trial_weights = _descend(points, [*active, worst], np.append(weights, 0.0))
-        trial = trial_weights @ points[trial_active]
-        if trial @ trial >= x @ x:  # no descent is left above rounding
-            break
-        active, weights, x = trial_active, trial_weights, trial
-    x = x if np.linalg.norm(x) > 16 * EPS * reach else np.zeros_like(x)
-    gap = float(x @ x - np.min(points @ x))
-    if gap > 1e-10 * reach**2:
+        active, weights = _descend(points, [*active, worst], np.append(weights, 0.0))
+    gap, active, weights = best
+    x = weights @ points[active]
+    if np.linalg.norm(x) <= FLOOR * reach:
+        x = np.zeros_like(x)
+    elif gap > 1e-10 * reach**2:
         raise ArithmeticError(
-            f"min_norm_point: stopped at a certificate gap of {gap:.1e} for points of norm <= {reach:.1e}. Scale the "
-            "points to norms near 1, and drop repeated ones."
+            f"min_norm_point: stopped at a certificate gap of {gap:.1e} for points of norm <= {reach:.1e}. Drop "
+            "points that repeat others up to rounding."
         )
     spread = np.zeros(len(points))
     spread[active] = weights
-    return MinNorm(x, spread)
+    return MinNorm(np.ldexp(x, exponent), spread)
 
 
 def _descend(points: np.ndarray, active: list[int], weights: np.ndarray) -> tuple[list[int], np.ndarray]:
