@@ -277,6 +277,52 @@ def test_the_square_antiprism_beats_the_cube():
         softmax_codes.optimum(K=8, d=3)
 
 
+def tammes_code(K, seed):
+    """A local maximum of the least separation of K points in R^3, by SLSQP."""
+    i, j = np.triu_indices(K, 1)
+    r, own = np.arange(len(i)), np.arange(K)
+
+    def rows(x):
+        return x[:-1].reshape(K, 3)
+
+    def separation_slope(x):
+        jac = np.zeros((len(i), K, 3))
+        jac[r, i], jac[r, j] = -rows(x)[j], -rows(x)[i]
+        return np.hstack([jac.reshape(len(i), -1), -np.ones((len(i), 1))])
+
+    def norm_slope(x):
+        jac = np.zeros((K, K, 3))
+        jac[own, own] = 2 * rows(x)
+        return np.hstack([jac.reshape(K, -1), np.zeros((K, 1))])
+
+    W = np.random.default_rng(seed).normal(size=(K, 3))
+    found = minimize(
+        lambda x: -x[-1],
+        np.append(W / np.linalg.norm(W, axis=1, keepdims=True), 0.0),
+        jac=lambda x: np.append(np.zeros(3 * K), -1.0),
+        method="SLSQP",
+        constraints=[
+            {"type": "ineq", "fun": lambda x: 1 - np.sum(rows(x)[i] * rows(x)[j], 1) - x[-1], "jac": separation_slope},
+            {"type": "eq", "fun": lambda x: np.sum(rows(x) ** 2, axis=1) - 1, "jac": norm_slope},
+        ],
+        options={"ftol": 1e-15, "maxiter": 300},
+    )
+    return rows(found.x) / np.linalg.norm(rows(found.x), axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("K", "angle"), [(7, 77.8695), (9, 70.5288), (10, 66.1468), (11, 63.4349), (13, 57.1367), (14, 55.6706)]
+)
+def test_one_vs_rest_distance_of_tammes_codes_is_their_margin(K, angle):
+    """2.4: the known angles in R^3; the least rho is the margin, and h = w where the neighbours hold a point fast."""
+    W = max((tammes_code(K, seed) for seed in range(8)), key=codes.tammes_margin)
+    margin = codes.tammes_margin(W)
+    assert margin == pytest.approx(1 - math.cos(math.radians(angle)), abs=1e-6)
+    rho, H = softmax_codes.one_vs_rest_distance(W)
+    assert np.min(rho) == pytest.approx(margin, abs=1e-12)
+    np.testing.assert_allclose(H[:, rho <= margin + 1e-9], W[rho <= margin + 1e-9].T, atol=1e-6)
+
+
 @pytest.mark.parametrize("tau", [0.1, 1.0, 6.0, 30.0, 400.0])
 def test_symmetric_values_are_those_of_the_code(tau):
     for K in range(2, 9):
