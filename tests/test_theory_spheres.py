@@ -1,5 +1,6 @@
 """1.1 - 1.5: cross-entropy on spheres against a dense oracle, descent from random starts, and many digits."""
 
+import itertools
 import math
 import re
 from decimal import Decimal, localcontext
@@ -72,7 +73,7 @@ def test_minimum_and_spectra_against_the_dense_oracle(K, n, d, tau):
 def test_descent_reaches_the_value_and_never_passes_it(K, n, d, tau):
     sizes, f = (n,) * K, spheres.global_minimum(K=K, n=n, d=d, tau=tau).value
     values = [loss(*descend(sizes, d, tau, seed), sizes, tau) for seed in range(2)]
-    assert min(values) == pytest.approx(f, rel=1e-10)
+    assert min(values) == pytest.approx(f, rel=1e-10, abs=0)
     assert min(values) >= f * (1 - 1e-13)
 
 
@@ -109,7 +110,7 @@ def test_bound_of_two_imbalanced_classes_is_attained():
     W = np.array([[1.0], [-1.0]])
     H = W.T[:, [0, 0, 0, 1]]
     bound = spheres.lower_bound(K=2, n=(3, 1), d=1, tau=3.0)
-    assert bound == pytest.approx(loss(W, H, (3, 1), 3.0), rel=1e-15)
+    assert bound == pytest.approx(loss(W, H, (3, 1), 3.0), rel=1e-15, abs=0)
     assert bound < spheres.lower_bound(K=2, n=(3, 1), d=1, tau=2.9)
 
 
@@ -118,7 +119,7 @@ def test_calculus_at_a_random_point(sizes):
     tau, d, rng = 2.5, 4, np.random.default_rng(3)
     W, H = random_point(sizes, d, rng)
     labels = labels_of(sizes)
-    assert sphere_calculus.value(W, H, labels, tau) == pytest.approx(loss(W, H, sizes, tau), rel=1e-14)
+    assert sphere_calculus.value(W, H, labels, tau) == pytest.approx(loss(W, H, sizes, tau), rel=1e-14, abs=0)
     G = sphere_calculus.logit_gradient(W, H, labels, tau)
     E_W, E_H = ambient_gradient(W, H, sizes, tau)
     a, b = sphere_calculus.multipliers(W, H, G, tau)
@@ -134,7 +135,7 @@ def test_calculus_at_a_random_point(sizes):
     D_W, D_H = np.split(basis @ z, [W.size])
     D_W, D_H = D_W.reshape(W.shape), D_H.reshape(H.shape)
     form = sphere_calculus.hessian_form(W, H, labels, tau, D_W, D_H)
-    assert form == pytest.approx(z @ hessian @ z, rel=1e-12)
+    assert form == pytest.approx(z @ hessian @ z, rel=1e-12, abs=0)
 
     def along(t):
         """f on the geodesic: every vector turns in its own plane."""
@@ -146,8 +147,8 @@ def test_calculus_at_a_random_point(sizes):
     slope = np.sum(grad_W * D_W) + np.sum(grad_H * D_H)
     first = (8 * (along(t) - along(-t)) - (along(2 * t) - along(-2 * t))) / (12 * t)
     second = (16 * (along(t) + along(-t)) - (along(2 * t) + along(-2 * t)) - 30 * along(0.0)) / (12 * t * t)
-    assert first == pytest.approx(slope, rel=1e-8)
-    assert second == pytest.approx(form, rel=1e-6)
+    assert first == pytest.approx(slope, rel=1e-8, abs=0)
+    assert second == pytest.approx(form, rel=1e-6, abs=0)
 
 
 def test_confident_logits_keep_their_digits():
@@ -160,7 +161,25 @@ def test_confident_logits_keep_their_digits():
     basis = tangent_basis(W, H)
     forms = [sphere_calculus.hessian_form(W, H, labels, tau, D[:9].reshape(3, 3), D[9:].reshape(3, 6)) for D in basis.T]
     trace = np.sum(expand(spheres.minimum_spectrum(K=3, n=2, d=3, tau=tau)))
-    assert np.sum(forms) == pytest.approx(trace, rel=1e-10)
+    assert np.sum(forms) == pytest.approx(trace, rel=1e-10, abs=0)
+
+
+def test_variance_of_confident_logits_does_not_cancel():
+    """Off the simplex the true class moves too: against sum_{j < l} p_j p_l (x_j - x_l)^2, which is free of it."""
+    rng, tau = np.random.default_rng(1), 100.0
+    W, H = frames.simplex_etf(3, 2), frames.simplex_etf(3, 2).T + 0.1 * rng.normal(size=(2, 3))
+    H /= np.linalg.norm(H, axis=0)
+    D_W, D_H = rng.normal(size=(3, 2)), np.zeros((2, 3))
+    D_W -= W * np.sum(W * D_W, axis=1, keepdims=True)
+    P = np.exp(tau * (W @ H - np.diag(W @ H)))
+    dZ = tau * D_W @ H
+    pairs = itertools.combinations(range(3), 2)
+    variance = sum(np.sum(P[j] * P[m] * (dZ[j] - dZ[m]) ** 2) for j, m in pairs) / 3
+    G = sphere_calculus.logit_gradient(W, H, np.arange(3), tau)
+    a, _ = sphere_calculus.multipliers(W, H, G, tau)
+    form = sphere_calculus.hessian_form(W, H, np.arange(3), tau, D_W, D_H)
+    assert 0.0 < form < 1e-40
+    assert form == pytest.approx(variance - np.sum(a @ D_W**2), rel=1e-10, abs=0)
 
 
 def test_slack_matrix_is_the_curvature_in_an_unused_dimension():
@@ -171,7 +190,7 @@ def test_slack_matrix_is_the_curvature_in_an_unused_dimension():
     Q = sphere_calculus.slack_matrix(W, H, G, 6.0)
     z, e = rng.normal(size=8), np.eye(4)[3]
     form = sphere_calculus.hessian_form(W, H, labels_of(sizes), 6.0, np.outer(z[:3], e), np.outer(e, z[3:]))
-    assert form == pytest.approx(z @ Q @ z, rel=1e-12)
+    assert form == pytest.approx(z @ Q @ z, rel=1e-12, abs=0)
 
 
 @pytest.fixture(scope="module")
@@ -205,9 +224,9 @@ def test_it_is_a_strict_saddle_in_one_more_dimension(spurious):
     D_W, D_H, curvature = sphere_calculus.escape_direction(W, H, G, tau)
     assert curvature < -1e-3
     assert np.sum(D_W**2) + np.sum(D_H**2) == pytest.approx(1.0)
-    assert sphere_calculus.hessian_form(W, H, labels, tau, D_W, D_H) == pytest.approx(curvature, rel=1e-10)
+    assert sphere_calculus.hessian_form(W, H, labels, tau, D_W, D_H) == pytest.approx(curvature, rel=1e-10, abs=0)
     least = np.linalg.eigvalsh(riemannian_hessian(W, H, (3, 3, 3), tau)[0])[0]
-    assert least == pytest.approx(curvature, rel=1e-6) or least < curvature
+    assert least == pytest.approx(curvature, rel=1e-6, abs=0) or least < curvature
     V, F = W + 0.1 * D_W, H + 0.1 * D_H
     V, F = V / np.linalg.norm(V, axis=1, keepdims=True), F / np.linalg.norm(F, axis=0)
     assert loss(V, F, (3, 3, 3), tau) < loss(W, H, (3, 3, 3), tau)
@@ -276,7 +295,7 @@ def test_past_the_range_of_float64_everything_is_zero():
     setting: dict[str, Any] = {"K": 4, "n": 2, "d": 5, "tau": 1e4}
     assert spheres.global_minimum(**setting).value == 0.0
     assert np.all(expand(spheres.minimum_spectrum(**setting)) == 0.0)
-    assert spheres.global_minimum(K=4, n=2, d=5, tau=1e-300).value == pytest.approx(math.log(4), rel=1e-15)
+    assert spheres.global_minimum(K=4, n=2, d=5, tau=1e-300).value == pytest.approx(math.log(4), rel=1e-15, abs=0)
 
 
 def test_temperature_bound_of_yaras():
