@@ -208,7 +208,10 @@ LABELS = np.array([0, 1, 1])
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"grad_H": np.ones(3)}, "grad_H has shape (3,), type float64, or an entry that is not finite. Pass real, finite numbers [any, 3]."),
+        (
+            {"grad_H": np.ones(3)},
+            "grad_H has shape (3,), type float64, or an entry that is not finite. Pass real, finite numbers [any, 3].",
+        ),
         ({"grad_H": np.ones((2, 4))}, "grad_H has shape (2, 4)"),
         ({"grad_H": np.full((2, 3), np.nan)}, "grad_H has shape (2, 3), type float64, or an entry that is not finite"),
         ({"grad_H": "x"}, "grad_H has shape ()"),
@@ -241,7 +244,10 @@ def test_bad_sizes():
     ("change", "message"),
     [
         ({"W": np.ones(2)}, "W has shape (2,)"),
-        ({"Y": np.ones((3, 4))}, "Y has shape (3, 4), type float64, or an entry that is not finite. Pass real, finite numbers [2, any]."),
+        (
+            {"Y": np.ones((3, 4))},
+            "Y has shape (3, 4), type float64, or an entry that is not finite. Pass real, finite numbers [2, any].",
+        ),
         ({"b": np.ones(3), "lam_b": 0.1}, "b has shape (3,)"),
         ({"b": np.ones(2)}, "b is given but lam_b=None. Pass both"),
         ({"lam_b": 0.0}, "b is absent but lam_b=0.0. Pass both"),

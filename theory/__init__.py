@@ -20,6 +20,14 @@ Another normalisation comes in through a named converter of `theory.conversions`
 
 On spheres, |w_k| = |h_i| = 1 and logits tau W h_i, or |z_i|^2 = rho2, without decay:
 
+    spheres           cross-entropy, d >= K-1: global minimum, Riemannian Hessian spectrum; a lower bound for every d
+    sphere_calculus   value, gradient, Hessian form and certificates at any point
+    softmax_codes     d < K-1, tau -> infinity: one-vs-rest distances and the HardMax problem
+    code_values       d < K-1: values of symmetric codes at finite tau, and with decay
+    orthoplex         d+1 <= K <= 2d: simplices in orthogonal subspaces and the temperatures where they are stable
+    codes             named spherical codes from exact coordinates
+    min_norm          nearest point of a convex hull to the origin
+    contrastive       supervised contrastive loss, full batch and sums over batches
 
 Around the minima:
 
@@ -35,7 +43,10 @@ Around the minima:
 
 from theory import (
     certificates,
+    code_values,
+    codes,
     conditioning,
+    contrastive,
     contrastive_losses,
     conversions,
     cross_entropy,
@@ -45,15 +56,20 @@ from theory import (
     frames,
     imbalance,
     layer_peeled,
+    min_norm,
     mse,
     multilabel,
     no_decay,
+    orthoplex,
     reductions,
     regression,
     relu_features,
     rescaled_mse,
     residual,
     seli,
+    softmax_codes,
+    sphere_calculus,
+    spheres,
 )
 from theory.prediction import NotApplicable, Prediction, Spectrum, expand
 
@@ -62,7 +78,10 @@ __all__ = [
     "Prediction",
     "Spectrum",
     "certificates",
+    "code_values",
+    "codes",
     "conditioning",
+    "contrastive",
     "contrastive_losses",
     "conversions",
     "cross_entropy",
@@ -73,13 +92,18 @@ __all__ = [
     "frames",
     "imbalance",
     "layer_peeled",
+    "min_norm",
     "mse",
     "multilabel",
     "no_decay",
+    "orthoplex",
     "reductions",
     "regression",
     "relu_features",
     "rescaled_mse",
     "residual",
     "seli",
+    "softmax_codes",
+    "sphere_calculus",
+    "spheres",
 ]

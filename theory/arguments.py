@@ -72,6 +72,15 @@ def check_matrix(where: str, name: str, value: np.ndarray, shape: tuple[int | No
     return matrix.astype(np.float64)
 
 
+def check_unit_rows(where: str, name: str, value: np.ndarray) -> np.ndarray:
+    """The value as a float64 matrix of unit rows [any, any], or a ValueError."""
+    rows = check_matrix(where, name, value, (None, None))
+    worst = float(np.max(np.abs(np.linalg.norm(rows, axis=1) - 1.0)))
+    if worst > 1e-10:
+        raise ValueError(f"{where}: a vector of {name} is off unit length by {worst:.1e}. Divide each by its norm.")
+    return rows
+
+
 def check_bias_decay(where: str, value: float | None) -> float | None:
     """None (no bias), 0.0 (free bias) or a positive normal float, or a ValueError."""
     if value is None:

@@ -31,6 +31,8 @@ class Prediction:
             "sigma_Z"    [K] singular values of Z = W H, descending, zero-padded
             "margin"     min over k, j != k of (W M + b)_kk - (W M + b)_jk, bias included, float
             "nullity"    int, dimension of the null space of the Hessian at the minimiser
+            Under a temperature tau the logits are tau W H: so read "logits", "sigma_Z" and "margin" then. On spheres
+            the Hessian is the Riemannian one, over tangent vectors.
     """
 
     theorem: str
@@ -50,7 +52,7 @@ class Spectrum:
 
     Args:
         values: [m] ascending.
-        multiplicities: [m] positive ints; their sum is K d + d N (+ K with a bias).
+        multiplicities: [m] positive ints; their sum is K d + d N (+ K with a bias), on spheres (K + N)(d - 1).
     """
 
     values: np.ndarray
