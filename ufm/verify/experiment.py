@@ -1,0 +1,98 @@
+"""Experiments that claims share: a solve followed to rounding level, with what its neighbourhood allows to be said."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ufm.certify.certificate import Certificate, certify
+from ufm.certify.curvature import hessian_spectrum
+from ufm.certify.point import examine, length
+from ufm.problem import Params, Problem
+from ufm.solve import Solution, solve
+from ufm.status import Status
+from ufm.verify.claim import Measurement
+from ufm.verify.compare import measure
+
+EPS = float(np.finfo(np.float64).eps)
+ROUNDING = 32 * EPS  # of a product of two of W, H, b after a sum over at most a few hundred terms, relative to its size
+TWICE = 2.0  # the distance to the exact critical point is |gradient| / mu to first order; at most twice that here
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """A critical point, as far as float64 goes.
+
+    Attributes:
+        first: the solve from a random start. params: the point to which it was followed.
+        gradient: |gradient|_2 there. mu: the smallest non-zero Hessian eigenvalue in absolute value; NaN if unknown.
+        spectrum: every Hessian eigenvalue, or None. certificate: of the point.
+    """
+
+    problem: Problem
+    first: Solution
+    params: Params
+    gradient: float
+    mu: float
+    spectrum: np.ndarray | None
+    certificate: Certificate
+
+    @property
+    def failure(self) -> str:
+        """Why nothing can be said, or ""."""
+        if self.first.status is not Status.CONVERGED:
+            return f"the solve did not converge: {self.first.message}"
+        return "" if math.isfinite(self.mu) else "the Hessian's smallest non-zero eigenvalue is not known"
+
+    @property
+    def distance(self) -> float:
+        """How far at most the exact critical point is."""
+        return TWICE * self.gradient / self.mu
+
+    def allowance(self, size: float) -> float:
+        """Tolerance of a product of at most two of W, H, b of this size: rounding, and what the gradient explains."""
+        reach = sum(float(np.linalg.norm(x)) for x in self.params if x is not None)
+        return ROUNDING * (1.0 + size) + 2.0 * (1.0 + reach) * max(1.0, float(self.problem.tau)) * self.distance
+
+    def value_allowance(self) -> float:
+        """Tolerance of f: flat at a critical point, so rounding and gradient * distance."""
+        return ROUNDING * (1.0 + abs(self.certificate.value)) + self.gradient * self.distance
+
+
+def settle(problem: Problem, key: Any = 0, *, start: Params | None = None, **options: Any) -> Settled:
+    """Solve at the default gtol from a random start (or `start`), then follow the point to the last digits."""
+    first = solve(problem, key, start=start, **options)
+    options.pop("gtol", None)
+    params = solve(problem, start=first.params, gtol=EPS, **options).params
+    return settled_at(problem, params, first)
+
+
+def settled_at(problem: Problem, params: Params, first: Solution) -> Settled:
+    """What the neighbourhood of `params` looks like."""
+    gradient = length(examine(problem, params).grad)
+    try:
+        spectrum = hessian_spectrum(problem, params)
+    except ValueError:  # neither collapsed nor small: the extremes are all that is affordable
+        spectrum = None
+    mu = math.nan
+    if spectrum is not None:
+        stiff = np.abs(spectrum)
+        mu = float(np.min(stiff[stiff > 1e-11 * np.max(stiff)], initial=math.inf))
+    return Settled(problem, first, params, gradient, mu, spectrum, certify(problem, params))
+
+
+def quantities(found: Settled) -> Measurement:
+    """Every quantity of `compare` at the point with its tolerance, and nullity and verdict by the certificate."""
+    if found.failure:
+        return Measurement(failure=found.failure)
+    values: dict[str, Any] = dict(measure(found.problem, found.params))
+    loss, lam_b = found.problem.loss, found.problem.lam_b
+    if "b" in values and loss.shift_invariant and lam_b is not None and float(lam_b) == 0.0:
+        values["b"] = values["b"] - np.mean(values["b"])  # defined up to a multiple of the ones vector
+    tolerances = {name: found.allowance(float(np.max(np.abs(x)))) for name, x in values.items()}
+    tolerances["value"] = found.value_allowance()
+    values["verdict"] = found.certificate.verdict.name
+    if found.certificate.nullity is not None:
+        values["nullity"] = found.certificate.nullity
+    return Measurement(values, tolerances)
