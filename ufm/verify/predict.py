@@ -8,7 +8,7 @@ import numpy as np
 import theory
 from theory import NotApplicable, Prediction
 from ufm.losses import MSE, CrossEntropy, DotRegression, Focal, PickAllLabel, RescaledMSE, SupCon, label_sets
-from ufm.models import Bilinear, Gram
+from ufm.models import Gram
 from ufm.problem import Problem
 from ufm.spaces import Budget, Euclidean, Fixed, Nonnegative, Spheres
 from ufm.validation import check_problem
@@ -26,7 +26,7 @@ def predict(problem: Problem) -> Prediction:
         NotApplicable: no theorem covers it; its `reasons` say why.
     """
     check_problem(problem, "predict")
-    model = problem.model
+    model: Any = problem.model
     if isinstance(model, Gram):
         return _contrastive(problem)
     spaces = (type(model.W), type(model.H))
@@ -72,7 +72,7 @@ def _decayed(problem: Problem) -> Prediction:
     raise NotApplicable("predict", [f"There is no theory for the loss {type(loss).__name__} with this model."])
 
 
-def _fixed(problem: Problem, model: Bilinear) -> Prediction:
+def _fixed(problem: Problem, model: Any) -> Prediction:
     """A simplex ETF as the classifier, features alone optimised."""
     W = np.asarray(model.W.value, np.float64)
     E_W = float(np.sum(W**2)) / problem.K
@@ -94,14 +94,14 @@ def _fixed(problem: Problem, model: Bilinear) -> Prediction:
     raise NotApplicable("predict", ["There is no closed form for this loss and these features of a fixed classifier."])
 
 
-def _spheres(problem: Problem, model: Bilinear) -> Prediction:
+def _spheres(problem: Problem, model: Any) -> Prediction:
     if not float(model.W.radius) == float(model.H.radius) == 1.0:
         raise NotApplicable("predict", ["Closed forms on spheres are for radius 1. Put the radii into tau."])
     return theory.spheres.global_minimum(**_sizes(problem), tau=float(problem.tau))
 
 
 def _contrastive(problem: Problem) -> Prediction:
-    model = problem.model
+    model: Any = problem.model
     if not isinstance(problem.loss, SupCon) or not isinstance(model.H, Spheres):
         raise NotApplicable("predict", ["Features alone: closed forms are for ufm.SupCon() on spheres."])
     rho2 = float(problem.tau) * float(model.H.radius) ** 2

@@ -41,7 +41,7 @@ class Verified:
 
     @property
     def worst(self) -> Check | None:
-        """The setting that decides the outcome, and among those the one nearest to (or farthest beyond) its tolerance."""
+        """The setting that decides the outcome, and among those the one that uses up most of its tolerance."""
         deciding = [check for check in self.checks if check.outcome is self.outcome]
         return max(deciding, key=lambda check: check.worst.ratio if check.worst else 0.0, default=None)
 

@@ -196,8 +196,8 @@ def predict_threshold(setting: Setting) -> Mapping[str, Any]:
 
 
 ALLOWANCE = (
-    "32 eps (1 + size) for rounding, and the Lipschitz constant of the quantity times 2 |gradient| / mu, the distance of "
-    "the point from the exact one (mu: smallest non-zero Hessian eigenvalue); f itself is flat there"
+    "32 eps (1 + size) for rounding, and the Lipschitz constant of the quantity times 2 |gradient| / mu, the distance "
+    "of the point from the exact one (mu: smallest non-zero Hessian eigenvalue); f itself is flat there"
 )
 EIGENVALUES = "1e-12 of the largest eigenvalue (rounding of eigvalsh) plus the distance of the point from the exact one"
 
