@@ -218,7 +218,7 @@ def nontrivial(full: bool) -> Iterable[Draw]:
 CLAIMS = (
     Claim(
         "T2",
-        "lam_W/2 |W|^2 + lam_H/2 |H|^2 >= nu |W H|_*, with equality for balanced factors; min f is that of the convex form.",
+        "lam_W/2 |W|^2 + lam_H/2 |H|^2 >= nu |W H|_*, with equality for balanced factors; min f = min of that form.",
         "known (variational form of the nuclear norm); Haeffele and Vidal (CVPR 2017)",
         "a convex loss; d >= rank of the convex form's minimiser for the last part",
         "32 eps of the size of Z; 32 eps (1 + f) for the gap, of which the bound's own margin takes 8",
