@@ -70,7 +70,7 @@ def _decayed(problem: Problem) -> Prediction:
     if isinstance(loss, PickAllLabel):
         counts = _set_counts(problem)
         return theory.multilabel.global_minimum(K=problem.K, counts=counts, d=problem.d, **decays)
-    raise NotApplicable("predict", [f"There is no theory for the loss {type(loss).__name__} with this model."])
+    raise NotApplicable("predict", ["There is no theory for a user's loss, or for this loss with this model."])
 
 
 def _fixed(problem: Problem, model: Any) -> Prediction:
