@@ -1,12 +1,14 @@
-"""The command line: `ufm solve` and its options. Results go to stdout, progress and errors to stderr."""
+"""The command line: `ufm solve` and `ufm verify`. Results go to stdout, progress and errors to stderr."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from ufm.face.record import installed
 from ufm.face.solve import BadOptionError, run_solve
+from ufm.face.verify import run_verify
 
 EPILOG = """\
 exit status: 0 the solve converged; 1 it did not (the report says why); 2 the options are wrong.
@@ -15,6 +17,14 @@ examples:
   ufm solve --K 4 --n 20 --d 3 --loss mse --lam-b none
   ufm solve --n 50,20,5 --json
   ufm solve --solver sgd --lr 1 --momentum 0.9 --max-steps 20000
+"""
+
+VERIFY_EPILOG = """\
+exit status: 0 every claim holds; 1 one is violated or inconclusive; 2 the options are wrong.
+
+examples:
+  ufm verify --only T7,T16
+  ufm verify --full --json
 """
 
 
@@ -30,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments without the program's name; default those of the process.
     Returns:
-        The exit status: 0 converged, 1 not converged, 2 bad input, 130 interrupted.
+        The exit status: 0 all is well, 1 not converged or not verified, 2 bad input, 130 interrupted.
     """
     parser = _parser()
     options = parser.parse_args(argv)
@@ -38,13 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        return run_solve(options)
+        return options.run(options)
     except BadOptionError as error:
-        print(f"ufm solve: {error}", file=sys.stderr)
+        print(f"ufm {options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("ufm solve: interrupted.", file=sys.stderr)
+        print(f"ufm {options.command}: interrupted.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,6 +74,16 @@ def _parser() -> argparse.ArgumentParser:
     _problem_options(solve.add_argument_group("the problem"))
     _solver_options(solve.add_argument_group("the solver"))
     _output_options(solve.add_argument_group("the output"))
+    solve.set_defaults(run=run_solve)
+    verify = commands.add_parser(
+        "verify",
+        help="check the literature's claims, each against its own experiment",
+        description="Check the literature's claims: every theorem against solved, certified problems.",
+        epilog=VERIFY_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _verify_options(verify)
+    verify.set_defaults(run=run_verify)
     return parser
 
 
@@ -99,6 +122,14 @@ def _output_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--no-figure", action="store_true", help="draw no picture")
     group.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def _verify_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", metavar="IDS", help="these claims: ids with commas, such as T7,T16")
+    parser.add_argument("--full", action="store_true", help="the larger grids of settings")
+    parser.add_argument("--list", action="store_true", help="list the claims with their sources, and run nothing")
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes (default 2, or 1 on one core)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def _sizes(text: str) -> int | tuple[int, ...]:

@@ -41,8 +41,8 @@ def predict(problem: Problem) -> Prediction:
     if spaces == (Spheres, Spheres):
         return _spheres(problem, model)
     if spaces == (Budget, Budget) and model.tau is None:
-        budgets = {"E_W": float(model.W.mean_square), "E_H": float(model.H.mean_square)}
-        return theory.layer_peeled.global_minimum(**_sizes(problem), **budgets)
+        E_W, E_H = float(model.W.mean_square), float(model.H.mean_square)
+        return theory.layer_peeled.global_minimum(**_sizes(problem), E_W=E_W, E_H=E_H)
     if spaces == (Euclidean, Nonnegative) and model.tau is None:
         return theory.relu_features.global_minimum(**_sizes(problem), **_decays(problem))
     names = " and ".join(space.__name__ for space in spaces)
@@ -51,7 +51,8 @@ def predict(problem: Problem) -> Prediction:
 
 def _decayed(problem: Problem) -> Prediction:
     """W H with decay on both."""
-    loss, decays = problem.loss, {**_decays(problem), "lam_b": _bias(problem)}
+    loss = problem.loss
+    decays = {**_decays(problem), "lam_b": _bias(problem)}
     if isinstance(loss, CrossEntropy):
         smoothing = float(loss.smoothing)
         if smoothing == 0.0 and len(set(problem.sizes)) > 1:
@@ -124,7 +125,7 @@ def _sizes(problem: Problem) -> dict[str, Any]:
     return {"K": problem.K, "n": problem.n, "d": problem.d}
 
 
-def _decays(problem: Problem) -> dict[str, float]:
+def _decays(problem: Problem) -> dict[str, Any]:
     return {"lam_W": float(problem.lam_W), "lam_H": float(problem.lam_H)}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import theory
 from ufm.certify.certificate import certify
 from ufm.certify.curvature import hessian_spectrum
+from ufm.certify.point import examine
 from ufm.losses import MSE, CrossEntropy
 from ufm.problem import Params, Problem
 from ufm.verify.claim import Claim, Measurement
@@ -19,10 +20,13 @@ SPECTRUM = 1e-12  # of the largest eigenvalue: eigvalsh's rounding for a few hun
 
 
 class Setting(NamedTuple):
-    """A balanced problem by kappa = K sqrt(n lam_W lam_H) and ratio = lam_W / lam_H; smoothing None: squares."""
+    """A problem by kappa = K sqrt(n lam_W lam_H) and ratio = lam_W / lam_H; smoothing None: squares.
+
+    With unequal class sizes kappa is K N sqrt(lam_W lam_H).
+    """
 
     K: int
-    n: int
+    n: int | tuple[int, ...]
     d: int
     lam_b: float | None
     kappa: float
@@ -32,7 +36,8 @@ class Setting(NamedTuple):
     @property
     def arguments(self) -> dict[str, Any]:
         """Keywords of Problem and of theory alike."""
-        nu, tilt = self.kappa / (self.K * math.sqrt(self.n)), math.sqrt(self.ratio)
+        scale = math.sqrt(self.n) if isinstance(self.n, int) else sum(self.n)
+        nu, tilt = self.kappa / (self.K * scale), math.sqrt(self.ratio)
         return {
             "K": self.K,
             "n": self.n,
@@ -50,7 +55,7 @@ class Setting(NamedTuple):
 
 def cross_entropy_settings(full: bool) -> Iterable[Setting]:
     """T7: every bias mode and smoothing, kappa from 6e-5 to beyond the threshold; three shapes, or ten."""
-    shapes = [(2, 3, 1, (0.0, 1e-2)), (4, 2, 3, (0.0, 1e-2)), (5, 1, 8, (None,))]
+    shapes = [(2, 3, 1, (0.0, 1e-2)), (4, 3, 5, (0.0, 1e-2)), (5, 1, 8, (None,))]
     if full:
         shapes += [
             (3, 2, 5, (None,)),
@@ -79,9 +84,9 @@ def squares_settings(full: bool) -> Iterable[Setting]:
         (50.0, 0.4, 30.0),
         (0.5, 1.2, 1.0),
     ]:
-        yield Setting(4, 2, 5, lam_b, kappa, ratio, None)
+        yield Setting(4, 3, 6, lam_b, kappa, ratio, None)
     for kappa in (1e-3, 0.3, 1.1):
-        yield Setting(4, 2, 4, None, kappa, 2.0, None)
+        yield Setting(4, 3, 5, None, kappa, 2.0, None)
     if full:
         for lam_b in (0.0, 0.1, 0.2, 0.3, 1e4):
             yield Setting(5, 3, 7, lam_b, 0.15, 0.02, None)
@@ -90,9 +95,9 @@ def squares_settings(full: bool) -> Iterable[Setting]:
 def few_features_settings(full: bool) -> Iterable[Setting]:
     """T9: d < K."""
     for lam_b, kappa, ratio in [(0.0, 0.2, 1.0), (0.3, 0.1, 10.0), (50.0, 0.05, 1.0), (0.2, 1.05, 1.0)]:
-        yield Setting(5, 2, 3, lam_b, kappa, ratio, None)
+        yield Setting(5, 3, 3, lam_b, kappa, ratio, None)
     for kappa in (0.02, 0.25, 1.2):
-        yield Setting(5, 2, 2, None, kappa, 9.0, None)
+        yield Setting(5, 3, 2, None, kappa, 9.0, None)
     if full:
         for lam_b, kappa in [(0.0, 0.3), (0.5, 0.2), (1e4, 0.05)]:
             yield Setting(2, 2, 1, lam_b, kappa, 0.02, None)
@@ -129,10 +134,11 @@ def spectrum_measurement(spectrum: np.ndarray, distance: float = 0.0) -> Measure
 def at_origin(setting: Setting) -> Params:
     """W = H = 0 with its best b."""
     shapes = setting.problem.shapes()
-    level = 0.0
-    if setting.smoothing is None and setting.lam_b is not None:
-        level = 1.0 / (setting.K * (1.0 + setting.lam_b))
-    return Params(np.zeros(shapes.W), np.zeros(shapes.H), None if shapes.b is None else np.full(setting.K, level))
+    b = None if shapes.b is None else np.zeros(setting.K)
+    if b is not None and setting.lam_b is not None and setting.smoothing is None:
+        sizes = np.asarray(setting.problem.sizes)
+        b = sizes / (np.sum(sizes) * (1.0 + setting.lam_b))
+    return Params(np.zeros(shapes.W), np.zeros(shapes.H), b)
 
 
 def measure_origin(setting: Setting) -> Measurement:
@@ -176,6 +182,32 @@ def both(full: bool) -> Iterable[Setting]:
     yield from cross_entropy_settings(full)
     yield from squares_settings(full)
     yield from few_features_settings(full)
+
+
+def origins(full: bool) -> Iterable[Setting]:
+    """The settings of T7 to T9, and squares with unequal classes."""
+    yield from both(full)
+    for lam_b, kappa in [(0.0, 0.3), (0.4, 1.0), (None, 2.5)]:
+        yield Setting(4, (5, 3, 1, 1), 3, lam_b, kappa, 3.0, None)
+
+
+def measure_mean_threshold(setting: Setting) -> Measurement:
+    """The lam_b at which the mean direction is about to be kept: its share of the logit gradient reaches nu.
+
+    At the simplex minimum that share, |1^T G| / sqrt(K), is a multiple of t = lam_b / (1 + lam_b).
+    """
+    found = settled(setting)
+    if found.failure or setting.lam_b is None:
+        return Measurement(failure=found.failure or "no bias")
+    share = float(np.linalg.norm(np.sum(examine(found.problem, found.params).G, axis=0))) / math.sqrt(setting.K)
+    t = float(found.problem.nu) / share * setting.lam_b / (1.0 + setting.lam_b)
+    return Measurement({"lam_b": t / (1.0 - t)}, {"lam_b": found.allowance(1.0) / (1.0 - t) ** 2})
+
+
+def predict_mean_threshold(setting: Setting) -> Mapping[str, Any]:
+    """kappa / (1 - kappa)."""
+    arguments = {name: setting.arguments[name] for name in ("K", "n", "lam_W", "lam_H")}
+    return {"lam_b": theory.mse.mean_threshold(**arguments)}
 
 
 def measure_threshold(setting: Setting) -> Measurement:
@@ -246,9 +278,9 @@ CLAIMS = (
         "T18",
         "Every Hessian eigenvalue at W = H = 0.",
         "derived for this project",
-        "equal class sizes, b optimal",
+        "b optimal; cross-entropy: equal class sizes",
         EIGENVALUES,
-        both,
+        origins,
         measure_origin,
         predict_origin,
     ),
@@ -260,11 +292,22 @@ CLAIMS = (
         "512 eps: the root of a straight line through two eigenvalues of size 0.1",
         lambda full: [
             Setting(5, 1, 8, None, 1.0, 1.0, 0.3),
-            Setting(4, 2, 3, 1e-2, 1.0),
-            Setting(4, 2, 5, 0.3, 1.0, 1.0, None),
+            Setting(4, 3, 5, 1e-2, 1.0),
+            Setting(4, 3, 6, 0.3, 1.0, 1.0, None),
         ],
         measure_threshold,
         predict_threshold,
+        boundary=True,
+    ),
+    Claim(
+        "T8-threshold",
+        "Squared loss: a simplex exactly up to lam_b = kappa/(1 - kappa), where the mean direction enters.",
+        "derived for this project",
+        "equal class sizes, d >= K, kappa < 1",
+        "the allowance of T8 for the logit gradient, times the slope of t/(1 - t)",
+        lambda full: [Setting(4, 3, 6, 0.01, 0.15, 7.0, None), Setting(4, 3, 6, 0.1, 0.3, 1.0, None)],
+        measure_mean_threshold,
+        predict_mean_threshold,
         boundary=True,
     ),
 )
