@@ -193,10 +193,10 @@ CLAIMS = (
     ),
     Claim(
         "8-flat",
-        "The dot-regression loss has the same minimiser with value 0, but no curvature there: of fourth order in angles.",
+        "Dot regression has the same minimiser, with value 0, but no curvature there: it is of fourth order in angles.",
         "Yang et al. (NeurIPS 2022) for the minimiser; flatness derived for this project",
         "W a simplex ETF, features on a sphere, d >= K-1",
-        "32 eps of the size for what is exact; sqrt(2 N r f) for the own logits, all that f = mean r (1-cos)^2/2 bounds",
+        "32 eps of the size; sqrt(2 N r f) for the own logits, which is all that f = mean r (1-cos)^2/2 bounds",
         sphere_settings,
         measure_regression,
         predict_regression,

@@ -29,7 +29,9 @@ class Setting(NamedTuple):
     def targets(self) -> np.ndarray:
         """[q, N] correlated rows with means."""
         rng = np.random.default_rng(self.seed)
-        return rng.standard_normal((self.q, self.q)) @ rng.standard_normal((self.q, self.N)) + np.arange(self.q)[:, None]
+        return (
+            rng.standard_normal((self.q, self.q)) @ rng.standard_normal((self.q, self.N)) + np.arange(self.q)[:, None]
+        )
 
     @property
     def decays(self) -> dict[str, Any]:
