@@ -52,6 +52,11 @@ def test_the_outcome_of_a_check(predicted, values, outcome):
     assert judge(claim(predicted), (), Measurement(values, tolerances)).outcome is outcome
 
 
+def test_an_undefined_tolerance_decides_nothing():
+    found = Measurement({"f": 1.0 + 1e-9}, {"f": math.nan})
+    assert judge(claim({"f": 1.0}), (), found).outcome is Outcome.INCONCLUSIVE
+
+
 def test_an_experiment_that_failed_is_inconclusive_whatever_theory_says():
     check = judge(claim({"f": 1.0}), (), Measurement({"f": 5.0}, failure="it rained"))
     assert (check.outcome, check.reason) == (Outcome.INCONCLUSIVE, "it rained")

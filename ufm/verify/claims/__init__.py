@@ -1,4 +1,17 @@
-"""The claims, one file a topic; see `ufm.verify.claim` for how to add one."""
+"""The claims, one file (or folder) a topic; see `ufm.verify.claim` for how to add one."""
 
 # The slowest first, so that parallel runs end together.
-TOPICS = ("landscape", "balanced", "certificates", "reductions")
+TOPICS = (
+    "landscape",
+    "spheres",
+    "balanced",
+    "certificates",
+    "imbalance",
+    "minority",
+    "squares",
+    "layer_peeled",
+    "reductions",
+    "regression",
+    "multilabel",
+    "fixed_classifier",
+)
