@@ -11,6 +11,7 @@ TOPICS = (
     "squares",
     "layer_peeled",
     "reductions",
+    "normalisations",
     "regression",
     "multilabel",
     "fixed_classifier",

@@ -68,9 +68,9 @@ def measure_convex_form(draw: Draw) -> Measurement:
         excess.append((decays - nuclear(draw, W @ H)) / decays)
     Z = draw.point().W @ draw.point().H
     size = float(np.linalg.norm(Z))
-    value = found.certificate.value
+    value = found.certified.value
     values = {"excess": min(excess), "decay": nuclear(draw, Z), "logits": Z, "balance": 0.0, "gap": value}
-    values["gap"] = found.certificate.gap
+    values["gap"] = found.certified.gap
     tolerances = {
         "excess": ROUNDING,
         "decay": ROUNDING * size,
@@ -111,7 +111,7 @@ def measure_ratio(draw: Draw) -> Measurement:
     ratios = np.linalg.svd(G, compute_uv=False)[: draw.K - 1] / float(problem.nu)
     # G changes by at most |Z - Z*| / N.
     tolerance = found.allowance(float(np.max(ratios))) / (float(problem.nu) * problem.N)
-    values = {"ratios": ratios, "ratio": found.certificate.dual_ratio}
+    values = {"ratios": ratios, "ratio": found.certified.dual_ratio}
     return Measurement(values, dict.fromkeys(values, tolerance))
 
 
@@ -147,7 +147,7 @@ def measure_first_order(draw: Draw) -> Measurement:
     best = minimum(draw._replace(key=0, scale=1.0))
     if best.failure:
         return Measurement(failure=best.failure)
-    values = {"bound": float(bound), "f - f*": there.value - best.certificate.value}
+    values = {"bound": float(bound), "f - f*": there.value - best.certified.value}
     rounding = ROUNDING * by_hand.size(point) * (1.0 + there.value) / min(1.0, float(problem.nu))
     return Measurement(values, {"bound": rounding, "f - f*": 0.0})
 
@@ -175,8 +175,8 @@ def measure_dual(draw: Draw) -> Measurement:
         return Measurement(failure=found.failure)
     problem = draw.problem
     bounds = [local_bound(problem, examine(problem, other.point())).value for other in points(draw, 20)]
-    values = {"bounds": np.array(bounds), "bound at the minimum": found.certificate.lower_bound}
-    return Measurement(values, {"bounds": 0.0, "bound at the minimum": 32 * EPS * (1.0 + found.certificate.value)})
+    values = {"bounds": np.array(bounds), "bound at the minimum": found.certified.lower_bound}
+    return Measurement(values, {"bounds": 0.0, "bound at the minimum": 32 * EPS * (1.0 + found.certified.value)})
 
 
 def predict_dual(draw: Draw) -> Mapping[str, Any]:
@@ -194,7 +194,7 @@ def measure_order(draw: Draw) -> Measurement:
     above, gaps = [], []
     for scale in (2e-4, 1e-4):
         there = examine(problem, perturb(problem, found.params, 1, scale))
-        above.append(there.value - found.certificate.value)
+        above.append(there.value - found.certified.value)
         gaps.append(there.value - local_bound(problem, there).value)
     orders = {
         "order of f - f*": math.log2(above[0] / above[1]),

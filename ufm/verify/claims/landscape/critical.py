@@ -1,4 +1,4 @@
-"""Critical points: balanced (T1), explicit for squares of unequal classes (T10), with a way down from saddles (T5)."""
+"""Critical points: their structure (T1), and the ways down from saddles (T5)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,21 +10,15 @@ from theory.mse_spectrum import spectrum_with_bias, spectrum_without_bias
 from ufm.certify.point import examine, hessian_operator, packing
 from ufm.problem import Params
 from ufm.verify.claim import AtLeast, Claim, Measurement
-from ufm.verify.claims.balanced import ALLOWANCE, expanded, spectrum_measurement
+from ufm.verify.claims.balanced import expanded, spectrum_measurement
 from ufm.verify.claims.landscape.cases import SIZES, Case, critical
-from ufm.verify.experiment import ROUNDING, quantities
+from ufm.verify.experiment import ROUNDING
 
 MINIMA = (
     Case(5, SIZES, 4, 0.02, 0.03, 0.01, 0.0),
     Case(5, SIZES, 4, 0.02, 0.01, 0.0, 0.2),
-)
-# kappa = N nu here; without bias class k is lost once it reaches sqrt(n_k), and classes of one size tie.
-SQUARES = (
     Case(5, SIZES, 4, 0.02, 0.03, 0.0, None),
-    Case(5, SIZES, 4, 0.26, 0.065, 0.0, None),
     Case(5, SIZES, 5, 0.02, 0.03, None, None),
-    Case(5, SIZES, 5, 0.24, 0.06, None, None),
-    Case(5, SIZES, 5, 0.085, 0.34, None, None),
 )
 SADDLES = (
     Case(5, 2, 3, 0.08, 0.02, 0.05, 0.0, rank=0),
@@ -48,20 +42,11 @@ def saddle_cases(full: bool) -> Iterable[Case]:
 def critical_cases(full: bool) -> Iterable[Case]:
     """T1: minima of unequal classes, and saddles."""
     yield from MINIMA
-    yield from square_cases(full)
     yield from saddle_cases(full)
 
 
-def square_cases(full: bool) -> Iterable[Case]:
-    """T10: all classes kept, and some lost; more decays."""
-    yield from SQUARES
-    if full:
-        for case in SQUARES:
-            yield from (case._replace(lam_W=factor * case.lam_W) for factor in (0.01, 0.3, 1.3))
-
-
 def measure_structure(case: Case) -> Measurement:
-    """T1's identities as norms of what should be zero, and rank W - (K-1)."""
+    """T1's identities, as norms of what should be zero."""
     found = critical(case)
     if found.failure:
         return Measurement(failure=found.failure)
@@ -94,25 +79,12 @@ def predict_structure(case: Case) -> Mapping[str, Any]:
     return dict.fromkeys(names if case.smoothing is None else (*names, "1^T G", "1^T W"), 0.0)
 
 
-def measure_squares(case: Case) -> Measurement:
-    """Every quantity of the minimum."""
-    return quantities(critical(case))
-
-
-def predict_squares(case: Case) -> Mapping[str, Any]:
-    """T10 from the class sizes, and its value from the K x N targets."""
-    Y = np.repeat(np.eye(case.K), case.n, axis=1)
-    decays = {name: case.arguments[name] for name in ("d", "lam_W", "lam_H", "lam_b")}
-    general = theory.mse.soft_threshold(Y=Y, **decays).quantities
-    return {**general, **theory.mse.global_minimum(**case.arguments).quantities, "verdict": "GLOBAL_MINIMUM"}
-
-
 def measure_escape(case: Case) -> Measurement:
     """T5's pair along the certificate's direction, the curvature along Zhu et al.'s, the verdict and the spectrum."""
     found = critical(case)
     if found.failure or found.spectrum is None:
         return Measurement(failure=found.failure or "the spectrum is not affordable")
-    problem, params, certificate = found.problem, found.params, found.certificate
+    problem, params, certificate = found.problem, found.params, found.certified
     lam_W, lam_H, nu = float(problem.lam_W), float(problem.lam_H), float(problem.nu)
     U, gains, Vt = np.linalg.svd(examine(problem, params).G, full_matrices=False)
     mu = (lam_W + lam_H) / 2 - np.hypot((lam_W - lam_H) / 2, gains[0])
@@ -171,16 +143,6 @@ CLAIMS = (
         critical_cases,
         measure_structure,
         predict_structure,
-    ),
-    Claim(
-        "T10",
-        "Squares, unequal classes: W H is the SVD of the (centred) targets, singular values shrunk by N nu.",
-        "derived for this project (Eckart-Young and soft thresholding of singular values)",
-        "squared loss, no bias or a free one; any class sizes, any d",
-        ALLOWANCE,
-        square_cases,
-        measure_squares,
-        predict_squares,
     ),
     Claim(
         "T5",
