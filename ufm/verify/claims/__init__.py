@@ -1,4 +1,13 @@
 """The claims, one file a topic; see `ufm.verify.claim` for how to add one."""
 
 # The slowest first, so that parallel runs end together.
-TOPICS = ("balanced", "imbalance", "minority", "layer_peeled", "regression", "multilabel", "fixed_classifier")
+TOPICS = (
+    "balanced",
+    "imbalance",
+    "minority",
+    "layer_peeled",
+    "relu_features",
+    "regression",
+    "multilabel",
+    "fixed_classifier",
+)
