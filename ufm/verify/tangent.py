@@ -99,8 +99,8 @@ def tangent_spectrum(problem: Problem, params: Params) -> np.ndarray:
     return np.linalg.eigvalsh(on(problem, params, tangent_basis(problem, params)))
 
 
-def curvature_beyond_rotations(problem: Problem, params: Params) -> float:
-    """The least Hessian eigenvalue on tangent vectors orthogonal to the orbit of O(d).
+def spectrum_beyond_rotations(problem: Problem, params: Params) -> np.ndarray:
+    """Every Hessian eigenvalue on tangent vectors orthogonal to the orbit of O(d), ascending.
 
     At a critical point the orbit is in the null space, so that nothing is lost, and no zero hides a change of sign.
     """
@@ -109,7 +109,7 @@ def curvature_beyond_rotations(problem: Problem, params: Params) -> float:
     span = span[:, np.linalg.norm(span, axis=0) > 1e-8]
     basis = tangent_basis(problem, params)
     basis = basis @ null_space(span.T @ basis)
-    return float(np.linalg.eigvalsh(on(problem, params, basis))[0])
+    return np.linalg.eigvalsh(on(problem, params, basis))
 
 
 def on(problem: Problem, params: Params, basis: np.ndarray) -> np.ndarray:

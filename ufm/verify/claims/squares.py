@@ -169,7 +169,7 @@ def predict_classes(setting: Setting) -> Mapping[str, Any]:
 
 
 def threshold_settings(full: bool) -> Iterable[Setting]:
-    """T11 on both sides of the mean's threshold, and T8 as its special case k = M = 1."""
+    """T11 above the threshold of the mean, T8 as its special case k = M = 1, and no bias."""
     yield Setting(2, 5, 3.0, 1.1, 1.0, (5.0, 2.0))
     yield Setting(2, 5, 9.0, 0.4, 1.0, (0.6, 3.0))
     yield Setting(2, 5, 2.0, 0.4, 1.0, (1.0, 1.0))

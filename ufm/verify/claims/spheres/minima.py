@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 import theory
+from ufm.certify.point import examine
 from ufm.reduction import merge
 from ufm.start import etf_start
 from ufm.verify.claim import AtLeast, Claim, Measurement
 from ufm.verify.claims.spheres.point import DISTANCE, VALUE, Setting, settled, slack_allowance
-from ufm.verify.tangent import critical, quantities, slack, zero_modes
+from ufm.verify.tangent import quantities, slack, zero_modes
 
 MANY = 10**6  # samples a class, where one more is an imbalance of second order below rounding
 
@@ -84,8 +85,8 @@ def measure_bounded(setting: Setting) -> Measurement:
     """The least value found, or that of the simplex (one column a class, exact at collapse)."""
     if setting.key is None:
         problem = merge(setting.problem)
-        found = critical(problem, etf_start(problem))
-        return Measurement({"value": found.point.value}, {"value": 1e-12 * (1.0 + setting.tau) * found.point.value})
+        value = examine(problem, etf_start(problem)).value
+        return Measurement({"value": value}, {"value": 1e-12 * (1.0 + setting.tau) * value})
     found = settled(setting)
     return Measurement({"value": found.point.value}, {"value": found.value_allowance()}, found.failure)
 
