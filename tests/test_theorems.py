@@ -7,7 +7,7 @@ and only then set against `theory`. Two errors are allowed (see `allowance`):
     the gradient   a point with gradient g lies within 2 |g|_2 / mu of a critical one, mu the smallest non-zero Hessian
                    eigenvalue (T16, T17), and what is compared changes by at most its Lipschitz constant times that.
 
-T5 and the spectra, T16-T18, are in test_theorems_hessian.py. `benchmarks/theorems.py` runs many more settings.
+T5 and the spectra, T16-T18, are in test_theorems_hessian.py. `ufm verify --full` runs many more settings.
 """
 
 import functools
