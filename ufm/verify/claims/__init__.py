@@ -4,6 +4,7 @@
 TOPICS = (
     "balanced",
     "imbalance",
+    "max_margin",
     "minority",
     "layer_peeled",
     "relu_features",
