@@ -1,5 +1,7 @@
 """Every variant finds its theorem, and says why where there is none; each minimum is met by a solve."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ REAL = np.random.default_rng(0).standard_normal((3, 12))
 STEP = (5, 5, 2, 2)
 
 
-def decayed(loss, n=3, lam_b: float | None = 1e-2, **changes) -> ufm.Problem:
+def decayed(loss, n: Any = 3, lam_b: float | None = 1e-2, **changes) -> ufm.Problem:
     return ufm.Problem(4, n, 6, 5e-3, 4e-3, lam_b, loss, **changes)
 
 

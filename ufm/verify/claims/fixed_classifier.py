@@ -84,7 +84,7 @@ def predict_sphere(setting: Setting) -> Mapping[str, Any]:
     K, budgets = setting.K, {"E_W": setting.E_W, "E_H": setting.E_H}
     found = theory.fixed_classifier.norm_ball_minimum(**setting.sizes, **budgets).quantities
     margin = theory.fixed_classifier.margin(K=K, **budgets)
-    distance = theory.fixed_classifier.boundary_distance(K=K, E_H=setting.E_H)
+    distance = theory.fixed_classifier.boundary_distance(K=K, E_H=setting.E_H or 0.0)
     return {**found, "margin": margin, "distance": distance}
 
 

@@ -1,4 +1,4 @@
-"""Focal loss (T13): minimum, spectra, and its rate on the ray of simplex ETFs; many classes are in bistable.py."""
+"""Focal loss (T13): minimum, spectra and threshold while few classes keep it benign; many: bistable.py."""
 
 import functools
 import math
@@ -6,21 +6,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 
 import theory
 from ufm.certify.curvature import hessian_spectrum
-from ufm.certify.escape import escape_direction
 from ufm.certify.point import examine, hessian_operator, packing
 from ufm.losses import Focal
 from ufm.problem import Params, Problem
-from ufm.start import etf_start
 from ufm.verify.claim import Claim, Measurement
 from ufm.verify.claims.balanced import expanded, spectrum_measurement
-from ufm.verify.experiment import EPS, ROUNDING, Settled, quantities, settle
+from ufm.verify.experiment import ROUNDING, Settled, quantities, settle
+from ufm.verify.ray import collapse_point, origin
 
 GAMMAS = (0.5, 1.0, 2.0, 3.0, 5.0)
-MARGINS = (-5.0, -1.0, 0.0, 0.7, 3.0, 9.0)
 
 
 class Setting(NamedTuple):
@@ -138,11 +135,6 @@ def predict_spectrum(setting: Setting) -> Mapping[str, Any]:
     return expanded(theory.focal.minimum_spectrum(**setting.arguments, gamma=setting.gamma))
 
 
-def origin(problem: Problem) -> Params:
-    """W = H = 0, b = 0."""
-    return Params(*[None if shape is None else np.zeros(shape) for shape in problem.shapes()])
-
-
 def measure_origin(setting: Setting) -> Measurement:
     """Every Hessian eigenvalue at W = H = 0."""
     return spectrum_measurement(hessian_spectrum(setting.problem, origin(setting.problem)))
@@ -153,109 +145,15 @@ def predict_origin(setting: Setting) -> Mapping[str, Any]:
     return expanded(theory.focal.origin_spectrum(**setting.arguments, gamma=setting.gamma))
 
 
-def on_ray(problem: Problem, margin: float, strength: float = 1.0) -> Params:
-    """W H = margin (I - J/K) for each sample, |W|_F^2 = strength |margin| (K-1)."""
-    K = problem.K
-    frame = etf_start(problem).W * math.sqrt((K - 1) / K)
-    size = math.sqrt(strength * abs(margin)) or 1.0
-    H = np.repeat(margin / size * frame, problem.n, axis=0).T
-    return Params(size * frame, H, None if problem.lam_b is None else np.zeros(K))
-
-
-def losses_on_ray(gamma: float, margin: float) -> tuple[float, float, float]:
-    """(phi, -phi', phi'') at the margin: value, gradient and Hessian of the model without decay, along its features."""
-    problem = Problem(4, 2, 5, 0.0, 0.0, 0.0, Focal(gamma))
-    params = on_ray(problem, margin)
-    unit = on_ray(problem, 1.0).H * (on_ray(problem, 1.0).W[0, 0] / params.W[0, 0])
-    point = examine(problem, params)
-    product, _ = hessian_operator(problem, params)
-    direction = packing(params)[0](Params(np.zeros_like(params.W), unit, np.zeros(problem.K)))
-    return point.value, -float(np.sum(point.grad.H * unit)), float(direction @ product(direction))
-
-
-def rate_settings(full: bool) -> Iterable[float]:
-    """Exponents, 0 and between."""
-    yield from (0.0, *GAMMAS)
-    if full:
-        yield from (0.01, 0.1, 0.3, 1.5, 8.0, 20.0)
-
-
-def measure_rate(gamma: float) -> Measurement:
-    """phi, its slope and its second derivative at margins of both signs."""
-    found = np.array([losses_on_ray(gamma, margin) for margin in MARGINS]).T
-    values: dict[str, Any] = dict(zip(("loss", "rate", "curvature"), found, strict=True))
-    # Sums of terms of the size of their largest, gamma^2 for the second derivative.
-    sizes = (1.0 + np.max(np.abs(found[0])), 2.0 + gamma, (1.0 + gamma) ** 2)
-    return Measurement(values, {name: ROUNDING * size for name, size in zip(values, sizes, strict=True)})
-
-
-def predict_rate(gamma: float) -> Mapping[str, Any]:
-    """The closed forms."""
-    margins, focal = np.array(MARGINS), theory.focal
-    return {
-        "loss": focal.margin_loss(margins, K=4, gamma=gamma),
-        "rate": focal.rate(margins, K=4, gamma=gamma),
-        "curvature": focal.curvature(margins, K=4, gamma=gamma),
-    }
-
-
-def peak_settings(full: bool) -> Iterable[tuple[float, float]]:
-    """Exponents with p0 to four digits; where the reference has .0579 it rounded .05785 again."""
-    return zip(GAMMAS, (0.0177, 0.0432, 0.0578, 0.0575, 0.0502), strict=True)
-
-
-def measure_peak(setting: tuple[float, float]) -> Measurement:
-    """Where the second derivative of the loss changes its sign on the ray, as a probability, and the rate there."""
-    gamma, _ = setting
-
-    def curvature(margin: float) -> float:
-        return losses_on_ray(gamma, margin)[2]
-
-    margin = root(curvature, -6.0, 0.0)
-    p = 1.0 / (1.0 + 3.0 * math.exp(-margin))
-    slope = (curvature(margin + 1e-4) - curvature(margin - 1e-4)) / 2e-4
-    values = {
-        "p0": p,
-        "p0 to four digits": round(p, 4),
-        "largest rate": losses_on_ray(gamma, margin)[1],
-        "least K": math.floor(1.0 / p) + 1,
-    }
-    error = ROUNDING * (1.0 + gamma) ** 2 / abs(slope)  # of the margin: rounding of what is zero there
-    return Measurement(values, {"p0": 4 * EPS + p * error, "largest rate": ROUNDING * (2.0 + gamma)})
-
-
-def predict_peak(setting: tuple[float, float]) -> Mapping[str, Any]:
-    """p0, the peak, and the least number of classes with 1/K < p0."""
-    gamma, digits = setting
-    return {
-        "p0": theory.focal.peak_probability(gamma=gamma),
-        "p0 to four digits": digits,
-        "largest rate": theory.focal.peak_rate(gamma=gamma),
-        "least K": theory.focal.least_bistable_K(gamma=gamma),
-    }
-
-
-def root(function: Any, low: float, high: float) -> float:
-    """A root of a function that changes its sign, to rounding."""
-    return float(brentq(function, low, high, xtol=1e-300, rtol=4 * EPS))  # pyright: ignore[reportArgumentType]
-
-
 def threshold_settings(full: bool) -> Iterable[Setting]:
     """So few classes that zero and an ETF are never both local minima."""
     for gamma in GAMMAS:
         yield Setting(4, 2, 5, 0.05, 1.0, gamma)
 
 
-def collapse_point(setting: Setting) -> float:
-    """The kappa at which the curvature at zero, nu - |G|_2 at lam_W = lam_H = nu, a straight line, changes its sign."""
-    ends = [setting._replace(kappa=kappa, ratio=1.0).problem for kappa in (0.5, 1.5)]
-    low, high = (escape_direction(end, examine(end, origin(end))).curvature for end in ends)
-    return 0.5 - low / (high - low)
-
-
 def measure_threshold(setting: Setting) -> Measurement:
     """Where zero stops being a saddle."""
-    kappa = collapse_point(setting)
+    kappa = collapse_point(lambda kappa: setting._replace(kappa=kappa).problem)
     return Measurement({"kappa": kappa, "range": [kappa, kappa]}, {"kappa": 16 * ROUNDING, "range": 16 * ROUNDING})
 
 
@@ -304,27 +202,6 @@ CLAIMS = (
         minimum_settings,
         measure_origin,
         predict_origin,
-    ),
-    Claim(
-        "T13-rate",
-        "Focal loss as a function of the margin: its value, its rate -phi' and its curvature, at margins of any sign.",
-        "derived for this project",
-        "equal wrong logits, gamma >= 0",
-        "32 eps times the terms' size: 1 + phi, 2 + gamma, (1 + gamma)^2",
-        rate_settings,
-        measure_rate,
-        predict_rate,
-    ),
-    Claim(
-        "T13-peak",
-        "The rate of the focal loss is not monotone: it peaks at a p0 that is above 1/K from K = floor(1/p0)+1 on.",
-        "derived for this project",
-        "gamma > 0",
-        "32 eps (1 + gamma)^2 over the slope of phi'' for the root; the peak itself is flat",
-        peak_settings,
-        measure_peak,
-        predict_peak,
-        boundary=True,
     ),
     Claim(
         "T13-threshold",
