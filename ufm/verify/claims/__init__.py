@@ -8,6 +8,7 @@ TOPICS = (
     "minority",
     "layer_peeled",
     "relu_features",
+    "imbalanced_squares",
     "regression",
     "multilabel",
     "fixed_classifier",
