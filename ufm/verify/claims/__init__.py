@@ -12,4 +12,7 @@ TOPICS = (
     "regression",
     "multilabel",
     "fixed_classifier",
+    "dynamics",
+    "paths",
+    "late_time",
 )
