@@ -105,8 +105,8 @@ def stability_interval(partition: Sequence[int]) -> tuple[float, float]:
 
     tau_c = 9.2898 for (2, 3), 13.499 for (2, 4), 7.828 for (3, 3), 7.319 for (2, 2, 3), where tau_0 = 0.5958. tau_0 = 0
     only if the groups are of similar size: (2, 3), (2, 4), (3, 3), (3, 4), ... (0, inf) for one group and for groups of
-    2 only. Stable is not lowest: points with one-vs-rest distances below 1 are lower well before tau_c, a square
-    pyramid from tau = 6.88507 on for (2, 3).
+    2 only. Stable is not lowest: points with one-vs-rest distances below 1 are lower well before tau_c; for (2, 3) a
+    square pyramid, from tau = 6.88507 on.
 
     Args:
         partition: group sizes, each >= 2.

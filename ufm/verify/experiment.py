@@ -10,6 +10,7 @@ from ufm.certify.certificate import Certificate, certify
 from ufm.certify.curvature import hessian_spectrum
 from ufm.certify.escape import escape_direction
 from ufm.certify.point import examine, hessian_operator, length
+from ufm.flow import Flow
 from ufm.problem import Params, Problem
 from ufm.solve import Solution, solve
 from ufm.status import Status
@@ -22,6 +23,10 @@ ALLOWANCE = (
     "32 eps (1 + size) for rounding, and the Lipschitz constant of the quantity times 2 |gradient| / mu, the distance "
     "of the point from the exact one (mu: smallest non-zero Hessian eigenvalue); f itself is flat there"
 )
+DRIFT = "4 times the number of integration steps times their allowed error 1.1e-12 (1 + size)"
+STEP = 1e-12 + 1e-13  # what gradient_flow lets go wrong in one step, relative and absolute
+NEAR = 1e-3
+STAGES = 12  # gradients in one step
 TWICE = 2.0  # the distance to the exact critical point is |gradient| / mu to first order; at most twice that here
 
 
@@ -135,3 +140,25 @@ def origin(problem: Problem, b: Any = None) -> Params:
     """W = H = 0, with this bias (zero by default) where there is one."""
     at_zero = Params(*[None if shape is None else np.zeros(shape) for shape in problem.shapes()])
     return at_zero if b is None else at_zero._replace(b=b)
+
+
+def drift(flow: Flow) -> float:
+    """What the integrator may have added up, relative to 1 + size: the flows here do not amplify relative errors."""
+    return 4.0 * STEP * flow.evaluations / STAGES
+
+
+def around(times: np.ndarray) -> np.ndarray:
+    """Every time between two near ones, for `time_errors`."""
+    return (times[:, None] * np.array([1.0 - NEAR, 1.0, 1.0 + NEAR])).ravel()
+
+
+def time_errors(times: np.ndarray, x: np.ndarray, error: float) -> tuple[np.ndarray, dict[str, float]]:
+    """(x at the times, tolerance of each time as read off x): x [3 T, m] at `around(times)` has this error."""
+    before, here, after = x[0::3], x[1::3], x[2::3]
+    speeds = np.min(np.abs(after - before), axis=1) / (2.0 * NEAR * times)
+    return here, {f"time {t:g}": 1.1 * error / float(speed) for t, speed in zip(times, speeds, strict=True)}
+
+
+def orthogonal(size: int, seed: int) -> np.ndarray:
+    """An orthogonal matrix that mixes all coordinates."""
+    return np.linalg.qr(np.random.default_rng(seed).standard_normal((size, size)))[0]

@@ -7,10 +7,10 @@ import numpy as np
 from scipy.optimize import brentq
 
 from ufm.certify.escape import escape_direction
-from ufm.certify.point import examine
+from ufm.certify.point import examine, hessian_operator, packing
 from ufm.problem import Params, Problem
 from ufm.start import etf_start
-from ufm.verify.experiment import EPS
+from ufm.verify.experiment import EPS, Settled
 
 
 def origin(problem: Problem) -> Params:
@@ -49,6 +49,17 @@ def collapse_point(problem_at: Callable[[float], Problem]) -> float:
     ends = (problem_at(0.5), problem_at(1.5))
     low, high = (escape_direction(end, examine(end, origin(end))).curvature for end in ends)
     return 0.5 - low / (high - low)
+
+
+def sample_curvature(found: Settled, v: np.ndarray) -> float:
+    """<v, J v>/|v|^2 of the Hessian J of the first sample's loss in its logits, by moving its feature along v."""
+    problem, (W, H, b) = found.problem, found.params
+    move = np.zeros_like(H)
+    move[:, 0] = np.linalg.lstsq(W, v, rcond=1e-8)[0]
+    direction = packing(found.params)[0](Params(np.zeros_like(W), move, None if b is None else np.zeros_like(b)))
+    product, _ = hessian_operator(problem, found.params)
+    curvature = float(direction @ product(direction)) - float(problem.lam_H) * float(np.sum(move**2))
+    return problem.N * curvature / float(v @ v)
 
 
 def root(function: Callable[[float], float], low: float, high: float) -> float:

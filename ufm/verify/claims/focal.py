@@ -9,13 +9,13 @@ import numpy as np
 
 import theory
 from ufm.certify.curvature import hessian_spectrum
-from ufm.certify.point import examine, hessian_operator, packing
+from ufm.certify.point import examine
 from ufm.losses import Focal
-from ufm.problem import Params, Problem
+from ufm.problem import Problem
 from ufm.verify.claim import Claim, Measurement
 from ufm.verify.claims.balanced import expanded, spectrum_measurement
 from ufm.verify.experiment import ROUNDING, Settled, quantities, settle
-from ufm.verify.ray import collapse_point, origin
+from ufm.verify.ray import collapse_point, origin, sample_curvature
 
 GAMMAS = (0.5, 1.0, 2.0, 3.0, 5.0)
 
@@ -93,17 +93,6 @@ def measure_minimum(setting: Setting) -> Measurement:
     small = tolerance + ROUNDING * found.problem.N * float(found.problem.lam_H) / float(np.min(stiffness(found)))
     tolerances = {**dict.fromkeys(("j1", "j2", "tilt"), small), "kappa": stretch / found.problem.N * tolerance}
     return Measurement({**measured.values, **values}, {**measured.tolerances, **tolerances})
-
-
-def sample_curvature(found: Settled, v: np.ndarray) -> float:
-    """<v, J v>/|v|^2 of the Hessian J of the first sample's loss in its logits, by moving its feature along v."""
-    problem, (W, H, b) = found.problem, found.params
-    move = np.zeros_like(H)
-    move[:, 0] = np.linalg.lstsq(W, v, rcond=1e-8)[0]
-    direction = packing(found.params)[0](Params(np.zeros_like(W), move, None if b is None else np.zeros_like(b)))
-    product, _ = hessian_operator(problem, found.params)
-    curvature = float(direction @ product(direction)) - float(problem.lam_H) * float(np.sum(move**2))
-    return problem.N * curvature / float(v @ v)
 
 
 def stiffness(found: Settled) -> np.ndarray:
