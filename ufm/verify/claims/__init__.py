@@ -9,7 +9,6 @@ TOPICS = (
     "pitfalls",
     "focal",
     "balanced",
-    "certificates",
     "imbalance",
     "bistable",
     "focal_rate",

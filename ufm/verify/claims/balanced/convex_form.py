@@ -10,7 +10,7 @@ from ufm.certify.point import examine
 from ufm.verify import by_hand
 from ufm.verify.by_hand import Draw
 from ufm.verify.claim import AtLeast, AtMost, Claim, Measurement
-from ufm.verify.claims.certificates.draws import draws, minimum, nontrivial, points
+from ufm.verify.claims.balanced.draws import draws, minimum, nontrivial, points
 from ufm.verify.experiment import EPS, ROUNDING
 
 
