@@ -65,6 +65,10 @@ def cross_entropy_settings(full: bool) -> Iterable[Setting]:
             yield Setting(K, n, d, lam_b, 0.9, 1.0, 0.2)
             if full:
                 yield Setting(K, n, d, lam_b, 6e-5)
+                for smoothing in (0.0, 0.1, 0.3):
+                    yield Setting(K, n, d, lam_b, 1e-2, 10.0, smoothing)
+                    yield Setting(K, n, d, lam_b, 0.3, 0.02, smoothing)
+                    yield Setting(K, n, d, lam_b, 0.66, 1.0, smoothing)
 
 
 def squares_settings(full: bool) -> Iterable[Setting]:
@@ -80,8 +84,9 @@ def squares_settings(full: bool) -> Iterable[Setting]:
     for kappa in (1e-3, 0.3, 1.1):
         yield Setting(4, 3, 5, None, kappa, 2.0, None)
     if full:
-        for lam_b in (0.0, 0.1, 0.2, 0.3, 1e4):
-            yield Setting(5, 3, 7, lam_b, 0.15, 0.02, None)
+        for K, n, d in [(5, 3, 7), (2, 2, 4)]:
+            yield from squares_with_bias(K, n, d)
+        yield from (Setting(8, 1, 10, None, kappa, ratio, None) for kappa, ratio in KAPPAS)
 
 
 def few_features_settings(full: bool) -> Iterable[Setting]:
@@ -91,9 +96,18 @@ def few_features_settings(full: bool) -> Iterable[Setting]:
     for kappa in (0.02, 0.25, 1.2):
         yield Setting(5, 3, 2, None, kappa, 9.0, None)
     if full:
-        for lam_b, kappa in [(0.0, 0.3), (0.5, 0.2), (1e4, 0.05)]:
-            yield Setting(2, 2, 1, lam_b, kappa, 0.02, None)
-            yield Setting(8, 1, 7, lam_b, kappa, 1.0, None)
+        for K, n, d in [(2, 2, 1), (8, 1, 7)]:
+            yield from squares_with_bias(K, n, d)
+        yield from (Setting(8, 1, 4, None, kappa, ratio, None) for kappa, ratio in KAPPAS)
+
+
+KAPPAS = ((1e-2, 10.0), (0.15, 1.0), (0.45, 0.02), (1.1, 1.0))
+
+
+def squares_with_bias(K: int, n: int, d: int) -> Iterable[Setting]:
+    """From a free bias to one that is as good as none."""
+    for lam_b in (0.0, 0.01, 0.1, 0.2, 0.3, 0.5, 50.0, 1e4):
+        yield from (Setting(K, n, d, lam_b, kappa, ratio, None) for kappa, ratio in KAPPAS)
 
 
 @functools.cache
