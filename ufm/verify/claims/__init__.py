@@ -3,6 +3,9 @@
 # The slowest first, so that parallel runs end together.
 TOPICS = (
     "landscape",
+    "dynamics",
+    "late_time",
+    "paths",
     "spheres",
     "codes",
     "contrastive",
