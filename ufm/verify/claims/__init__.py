@@ -12,4 +12,6 @@ TOPICS = (
     "bistable",
     "margin_losses",
     "conditioning",
+    "residual",
+    "few_features",
 )
