@@ -1,17 +1,31 @@
-"""The claims, one file a topic; see `ufm.verify.claim` for how to add one."""
+"""The claims, one file (or folder) a topic; see `ufm.verify.claim` for how to add one."""
 
 # The slowest first, so that parallel runs end together.
 TOPICS = (
     "landscape",
+    "spheres",
+    "codes",
+    "contrastive",
+    "pitfalls",
+    "focal",
     "balanced",
     "certificates",
-    "reductions",
-    "squares",
-    "focal",
-    "focal_rate",
+    "imbalance",
     "bistable",
+    "focal_rate",
     "margin_losses",
-    "conditioning",
-    "residual",
+    "minority",
+    "max_margin",
+    "squares",
+    "imbalanced_squares",
+    "relu_features",
+    "layer_peeled",
+    "reductions",
     "few_features",
+    "residual",
+    "conditioning",
+    "normalisations",
+    "regression",
+    "multilabel",
+    "fixed_classifier",
 )
