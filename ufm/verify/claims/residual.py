@@ -46,9 +46,9 @@ def minimum_settings(full: bool) -> Iterable[Setting]:
     """Class sizes of the reference; all directions kept, and some lost."""
     yield Setting((7, 5, 3, 2, 1), 4, 0.02, 0.02, 0.0)
     yield Setting((7, 5, 3, 2, 1), 4, 0.2, 0.05, 0.05)
-    yield Setting((12, 1, 1), 3, 0.01, 0.04)
-    yield Setting((12, 1, 1), 3, 0.1, 0.15)
     if full:
+        yield Setting((12, 1, 1), 3, 0.01, 0.04)
+        yield Setting((12, 1, 1), 3, 0.1, 0.15)
         for n in [(9, 4, 4, 1), (6, 5, 4, 3, 2, 1), (20, 9, 3, 1, 1)]:
             for lam in (1e-3, 1e-2, 0.05):
                 yield Setting(n, len(n) - 1, lam, 2.0 * lam, 0.0)
@@ -73,8 +73,8 @@ def measure_minimum(setting: Setting) -> Measurement:
         "residual": gains,
         "rank": int(np.sum(sizes > 1e-7)),
         "largest / nu": gains[0] / float(problem.nu),
-        "value": found.certificate.value,
-        "verdict": found.certificate.verdict.name,
+        "value": found.value,
+        "verdict": found.certified.verdict.name,
     }
     # The residual's Lipschitz constant is 1/N.
     error = found.allowance(1.0) / problem.N
@@ -105,11 +105,10 @@ def predict_minimum(setting: Setting) -> Mapping[str, Any]:
 
 def bound_settings(full: bool) -> Iterable[Setting]:
     """Logits far from the minimum and near zero: the residual shrunk or not, its repair needed or not."""
-    for lam_W, lam_H, lam_b in [(0.2, 0.05, 0.05), (0.02, 0.02, 0.0)]:
-        for seed, scale in enumerate((0.1, 1.0, 4.0)):
-            yield Setting((7, 5, 3, 2, 1), 4, lam_W, lam_H, lam_b, seed, scale)
-    for lam_W, lam_H, lam_b in [(5.0, 4.0, 20.0), (5.0, 4.0, 0.0)]:  # nothing to shrink
-        yield Setting((7, 5, 3, 2, 1), 4, lam_W, lam_H, lam_b, 3, 1.5)
+    for seed, scale in enumerate((0.1, 1.0, 4.0)):
+        yield Setting((7, 5, 3, 2, 1), 4, 0.02, 0.02, 0.0, seed, scale)
+    yield Setting((7, 5, 3, 2, 1), 4, 5.0, 4.0, 0.0, 3, 1.5)  # nothing to shrink
+    yield Setting((7, 5, 3, 2, 1), 4, 0.2, 0.05, 0.05, 4, 2.0)
     if full:
         for seed in range(4, 40):
             for lam in (1e-3, 0.03, 0.3):
@@ -135,9 +134,7 @@ def measure_bound(setting: Setting) -> Measurement:
     if at.lam_b:
         dual -= share**2 * float(np.sum((A @ np.sqrt(sizes)) ** 2)) / (2.0 * float(at.lam_b))
     size = 1.0 + abs(dual)
-    return Measurement(
-        {"bound": dual, "f*": found.certificate.value}, {"bound": ROUNDING * size, "f*": ROUNDING * size}
-    )
+    return Measurement({"bound": dual, "f*": found.value}, {"bound": ROUNDING * size, "f*": ROUNDING * size})
 
 
 def repaired(problem: Problem, G: np.ndarray) -> np.ndarray:
@@ -166,18 +163,18 @@ def predict_bound(setting: Setting) -> Mapping[str, Any]:
 
 CLAIMS = (
     Claim(
-        "G1",
-        "Cross-entropy, any class sizes: the residual at any logits, shrunk to norm nu, proves a lower bound on f*.",
+        "G1-free",
+        "G1 with a free bias: the residual of any logits, its row sums repaired, then shrunk to nu, bounds f*.",
         "derived for this project (duality of the convex form)",
-        "samples of a class have equal logits; any d",
+        "cross-entropy, any class sizes; samples of a class have equal logits; any d",
         "32 eps (1 + bound)",
         bound_settings,
         measure_bound,
         predict_bound,
     ),
     Claim(
-        "G2",
-        "At the minimum the residual has rank(W H) singular values nu, the others below it, and G1's bound is f*.",
+        "G2-sizes",
+        "G2 for any class sizes: rank(W H) singular values of the residual are nu, and the bound there is f*.",
         "derived for this project (optimality of the convex form, known from Haeffele and Vidal, CVPR 2017)",
         "cross-entropy, any class sizes, d >= K-1",
         "the allowance of the logits over N, the Lipschitz constant of the residual; f is flat",
