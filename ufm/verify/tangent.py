@@ -4,11 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from scipy.linalg import null_space
 
-from ufm.certify.point import Point, as_float64, examine, hessian_operator, length, packing
+from ufm.certify.point import Point, examine, hessian_operator, length, packing
 from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
 from ufm.solve import solve
@@ -183,10 +182,3 @@ def slack(problem: Problem, point: Point) -> Slack:
     a, b = np.sum(W * point.ambient.W, axis=1), np.sum(H * point.ambient.H, axis=0)
     G = float(problem.tau) * point.G
     return Slack(a, b, np.block([[-np.diag(a), G], [G.T, -np.diag(b)]]))
-
-
-def tangent_part(problem: Problem, params: Params, direction: Params) -> Params:
-    """`direction` projected on the tangent space; NumPy."""
-    ambient = examine(problem, params).ambient
-    with exact():
-        return to_host(problem.tangent(as_float64(params), ambient, jax.tree.map(np.asarray, direction)))
