@@ -14,7 +14,7 @@ from ufm.certify.point import examine
 from ufm.losses import MSE, CrossEntropy
 from ufm.problem import Params, Problem
 from ufm.verify.claim import Claim, Measurement
-from ufm.verify.experiment import ROUNDING, Settled, quantities, settle
+from ufm.verify.experiment import ALLOWANCE, ROUNDING, Settled, quantities, settle
 
 SPECTRUM = 1e-12  # of the largest eigenvalue: eigvalsh's rounding for a few hundred variables
 
@@ -227,10 +227,6 @@ def predict_threshold(setting: Setting) -> Mapping[str, Any]:
     return {"kappa": theory.cross_entropy.collapse_threshold(smoothing=setting.smoothing)}
 
 
-ALLOWANCE = (
-    "32 eps (1 + size) for rounding, and the Lipschitz constant of the quantity times 2 |gradient| / mu, the distance "
-    "of the point from the exact one (mu: smallest non-zero Hessian eigenvalue); f itself is flat there"
-)
 EIGENVALUES = "1e-12 of the largest eigenvalue (rounding of eigvalsh) plus the distance of the point from the exact one"
 
 CLAIMS = (
