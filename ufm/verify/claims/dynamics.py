@@ -57,7 +57,7 @@ class Modes(NamedTuple):
     """Eigenvalues z0 of W M at the start; kappa = K sqrt(n) lam."""
 
     kappa: float
-    z0: tuple[float, ...] = (1.6, 0.3, 0.05)
+    z0: tuple[float, ...] = (1.6, 0.4, 0.05)
     n: int = 2
 
     @property
