@@ -6,10 +6,11 @@
 Mutants: a sub-expression scaled by 1 + 1e-6 (a count, one larger), a plus and a minus exchanged, an operand of
 + - * / dropped, an integer factor or term one larger. The experiments run once; a mutant is killed if a claim that held
 no longer does (or theory raises, or does not end). Left out by rule: what decides but does not enter a number
-(comparisons, conditions, messages, subscripts, keyword arguments such as axis=), tolerances (sub-expressions with a
-constant below 1e-4 or a name with EPS, EDGE, TINY, eps, tol in it), argument checks (functions check_*, _check*,
-applies, *reasons), and functions that no claim calls, which are listed. A mutant that raises TypeError or IndexError
-is not a closed form and does not count. Some survivors change nothing: k (k-1) + 1 over 2 rounds to the same count.
+(comparisons, conditions, messages, subscripts, keyword arguments such as axis=, the bounds that check_* is given), one
+more than what // halves (k (k-1) + 1 gives the same count), tolerances (sub-expressions with a constant below 1e-4 or a
+name with EPS, EDGE, TINY, eps, tol in it), argument checks (functions check_*, _check*, applies, *reasons), and
+functions that no claim calls, which are listed. A mutant that raises TypeError or IndexError is not a closed form and
+does not count.
 """
 
 import argparse
@@ -130,7 +131,10 @@ def mutants(module: Any) -> Iterator[Mutant]:
         if not isinstance(function, FunctionType) or _excluded(node.name):
             continue
         for path in sites(node):
+            floored = isinstance(getattr(at(node, path[:-1]), "op", None), ast.FloorDiv)
             for what, change in changes(at(node, path)):
+                if floored and what.endswith(" scaled"):
+                    continue
                 tree = copy.deepcopy(node)
                 tree.decorator_list = []
                 put(tree, path, change)
@@ -153,13 +157,14 @@ def sites(function: ast.FunctionDef) -> Iterator[Path]:
             return
         if isinstance(node, ast.BinOp) and not _is_tolerance(node):
             yield path
+        checks = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and _excluded(node.func.id)
         for name, value in ast.iter_fields(node):
             if (isinstance(node, ast.If | ast.While | ast.IfExp) and name == "test") or name in ("returns", "slice"):
                 continue
             if isinstance(value, ast.AST):
                 yield from walk(value, (*path, (name, None)))
             elif isinstance(value, list):
-                for i, item in enumerate(value):
+                for i, item in enumerate(value[:3] if checks else value):  # where, name and value; then its bounds
                     if isinstance(item, ast.AST):
                         yield from walk(item, (*path, (name, i)))
 

@@ -32,14 +32,14 @@ class Outcome(IntEnum):
 class AtLeast:
     """A prediction that the measured value is not below."""
 
-    value: float
+    value: Any
 
 
 @dataclass(frozen=True)
 class AtMost:
     """A prediction that the measured value is not above."""
 
-    value: float
+    value: Any
 
 
 @dataclass(frozen=True, eq=False)

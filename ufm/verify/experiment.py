@@ -58,6 +58,12 @@ class Settled:
         return "" if math.isfinite(self.mu) else "the Hessian's smallest non-zero eigenvalue is not known"
 
     @property
+    def certified(self) -> Certificate:
+        """The certificate, of a model that has one."""
+        assert self.certificate is not None, "certify does not know this model"
+        return self.certificate
+
+    @property
     def distance(self) -> float:
         """How far at most the exact critical point is."""
         return TWICE * self.gradient / self.mu
