@@ -12,7 +12,6 @@ TOPICS = (
     "pitfalls",
     "focal",
     "balanced",
-    "certificates",
     "imbalance",
     "bistable",
     "focal_rate",
