@@ -1,8 +1,13 @@
 """The executable literature: outcomes, the runner, the command; every claim of the default grid holds."""
 
+import contextlib
 import json
 import math
+import pathlib
 import re
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -159,6 +164,49 @@ def test_spawned_processes_find_the_same():
             for row, other in zip(here.rows, there.rows, strict=True):
                 assert row.quantity == other.quantity
                 assert np.max(np.abs(row.measured - other.measured)) <= row.tolerance
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_killing_the_command_ends_its_workers():
+    """Whatever ends the parent, no process stays behind."""
+    command = subprocess.Popen(
+        [sys.executable, "-m", "ufm", "verify", "--only", "T7,8", "--jobs", "2"], stdout=subprocess.DEVNULL
+    )
+    try:
+        workers = eventually(lambda: [pid for pid in children(command.pid) if b"spawn_main" in arguments(pid)], 2)
+    finally:
+        command.kill()
+        command.wait()
+    assert len(workers) == 2
+    assert eventually(lambda: [pid for pid in workers if not arguments(pid)], 2) == workers
+
+
+def children(parent: int) -> list[int]:
+    """Processes that `parent` started, from Linux's /proc."""
+    found = []
+    for status in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(status.read_text().rsplit(")", 1)[1].split()[1]) == parent:
+                found.append(int(status.parent.name))
+    return sorted(found)
+
+
+def arguments(pid: int) -> bytes:
+    """The command line of a process, empty once it is gone."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def eventually(look, count: int) -> list[int]:
+    """What `look` finds once it is `count` long, or after half a minute."""
+    for _ in range(300):
+        found = look()
+        if len(found) == count:
+            return found
+        time.sleep(0.1)
+    return look()
 
 
 def test_an_experiment_that_breaks_down_is_inconclusive_and_says_where():

@@ -2,6 +2,8 @@
 
 import importlib
 import multiprocessing
+import os
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -85,7 +87,7 @@ def verify(
                 progress(topic)
     else:
         # Spawned: a fork after jax has started its threads can hang.
-        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _compile_quickly) as pool:
+        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker) as pool:
             running = {pool.submit(run_topic, topic, ids, full): topic for topic in wanted}
             for future in as_completed(running):
                 found[running[future]] = future.result()
@@ -94,9 +96,13 @@ def verify(
     return tuple(verified for topic in wanted for verified in found[topic])
 
 
-def _compile_quickly() -> None:
-    """Experiments compile for seconds and run for milliseconds; in a process of one's own this saves a third."""
+def _start_worker() -> None:
+    """Experiments compile for seconds and run for milliseconds; in a process of one's own a third can be saved."""
     jax.config.update("jax_disable_most_optimizations", True)
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker is spawned"
+    # A parent that is killed cannot stop its workers: they would wait for work for ever.
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def run_topic(topic: str, ids: frozenset[str] | None, full: bool) -> tuple[Verified, ...]:
