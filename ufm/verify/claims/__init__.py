@@ -3,13 +3,15 @@
 # The slowest first, so that parallel runs end together.
 TOPICS = (
     "landscape",
+    "dynamics",
+    "late_time",
+    "paths",
     "spheres",
     "codes",
     "contrastive",
     "pitfalls",
     "focal",
     "balanced",
-    "certificates",
     "imbalance",
     "bistable",
     "focal_rate",

@@ -16,10 +16,10 @@ from ufm.solvers.newton import TrustRegion
 from ufm.start import etf_start
 from ufm.status import Status
 from ufm.verify.claim import AtLeast, Claim, Measurement
-from ufm.verify.claims.balanced import expanded, spectrum_measurement
 from ufm.verify.claims.focal import Setting
 from ufm.verify.experiment import EPS, ROUNDING, escape_curvature, origin
 from ufm.verify.ray import balanced, collapse_point, root, slope
+from ufm.verify.spectra import expanded, spectrum_measurement
 
 STAY = TrustRegion(escapes=False)
 MANY = Setting(24, 1, 23, 0.01, 24 * 0.04892741679200514, 2.0)  # 0.35 of the way from the rate at zero to the peak

@@ -13,9 +13,9 @@ from ufm.certify.point import examine
 from ufm.losses import Focal
 from ufm.problem import Problem
 from ufm.verify.claim import Claim, Measurement
-from ufm.verify.claims.balanced import expanded, spectrum_measurement
 from ufm.verify.experiment import ALLOWANCE, ROUNDING, Settled, origin, quantities, settle
 from ufm.verify.ray import collapse_point, sample_curvature
+from ufm.verify.spectra import expanded, spectrum_measurement
 
 GAMMAS = (0.5, 1.0, 2.0, 3.0, 5.0)
 

@@ -10,9 +10,9 @@ from theory.mse_spectrum import spectrum_with_bias, spectrum_without_bias
 from ufm.certify.point import examine, hessian_operator, packing
 from ufm.problem import Params
 from ufm.verify.claim import AtLeast, Claim, Measurement
-from ufm.verify.claims.balanced import expanded, spectrum_measurement
 from ufm.verify.claims.landscape.cases import SIZES, Case, critical
 from ufm.verify.experiment import ROUNDING
+from ufm.verify.spectra import EIGENVALUES, expanded, spectrum_measurement
 
 MINIMA = (
     Case(5, SIZES, 4, 0.02, 0.03, 0.01, 0.0),
@@ -131,7 +131,6 @@ def predict_escape(case: Case) -> Mapping[str, Any]:
 
 
 IDENTITIES = "(2 |gradient| + 32 eps) (1 + |W| + |H|): each is a gradient times W, H or 1"
-EIGENVALUES = "1e-12 of the largest eigenvalue (rounding of eigvalsh) plus the distance of the point from the exact one"
 
 CLAIMS = (
     Claim(

@@ -10,7 +10,7 @@ from ufm.certify.point import examine
 from ufm.verify import by_hand
 from ufm.verify.by_hand import Draw
 from ufm.verify.claim import AtLeast, AtMost, Claim, Measurement
-from ufm.verify.claims.certificates.draws import draws, minimum, nontrivial, points
+from ufm.verify.claims.balanced.draws import draws, minimum, nontrivial, points
 from ufm.verify.experiment import EPS, ROUNDING
 
 
@@ -95,7 +95,8 @@ def measure_frame(draw: Draw) -> Measurement:
     units = {name: X / np.linalg.norm(X, axis=1, keepdims=True) for name, X in (("W", W), ("means", means))}
     shortest = min(float(np.min(np.linalg.norm(X, axis=1))) for X in (W, means))
     values = {name: X @ X.T for name, X in units.items()}
-    return Measurement(values, dict.fromkeys(values, found.allowance(1.0) / min(1.0, shortest**2)))
+    tolerances = dict.fromkeys(values, found.allowance(1.0) / min(1.0, shortest**2))
+    return Measurement({**values, "features": W.shape[1]}, tolerances)
 
 
 def predict_frame(draw: Draw) -> Mapping[str, Any]:
@@ -107,7 +108,7 @@ def predict_frame(draw: Draw) -> Mapping[str, Any]:
     else:
         logits = theory.mse.global_minimum(**draw.arguments).quantities["logits"]
         rows = theory.frames.equiangular_frame(draw.K, draw.d, float(logits[0, 1] / logits[0, 0]))
-    return {"W": rows @ rows.T, "means": rows @ rows.T}
+    return {"W": rows @ rows.T, "means": rows @ rows.T, "features": rows.shape[1]}
 
 
 CLAIMS = (

@@ -8,16 +8,16 @@ import theory
 from ufm.verify.by_hand import Draw
 from ufm.verify.experiment import Settled, settle
 
-# Equal class sizes, so that `theory` knows f*: nontrivial minima, and one that is W = H = 0.
+# The shapes of T7 and T8, so that they are compiled once: nontrivial minima, and one that is W = H = 0.
 DRAWS = (
-    Draw(4, 2, 6, 0.02, 0.03, 0.01, 0.0),
-    Draw(4, 2, 6, 0.01, 0.05, 0.3, 0.1),
-    Draw(4, 2, 6, 0.3, 0.1, 0.1, 0.2),
-    Draw(4, 2, 6, 0.04, 0.01, 0.0, 0.1),
-    Draw(4, 2, 6, 0.02, 0.05, None, 0.0),
-    Draw(4, 2, 6, 0.02, 0.03, 0.2, None),
-    Draw(4, 2, 6, 0.01, 0.05, 2.0, None),
-    Draw(4, 2, 6, 0.02, 0.05, None, None),
+    Draw(4, 3, 5, 0.02, 0.03, 0.01, 0.0),
+    Draw(4, 3, 5, 0.01, 0.05, 0.3, 0.1),
+    Draw(4, 3, 5, 0.3, 0.1, 0.1, 0.2),
+    Draw(4, 3, 5, 0.04, 0.01, 0.0, 0.1),
+    Draw(5, 1, 8, 0.02, 0.05, None, 0.0),
+    Draw(4, 3, 6, 0.02, 0.03, 0.3, None),
+    Draw(4, 3, 6, 0.01, 0.05, 2.0, None),
+    Draw(4, 3, 5, 0.02, 0.05, None, None),
 )
 SCALES = (0.1, 1.0, 3.0)
 

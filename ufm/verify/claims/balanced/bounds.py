@@ -13,7 +13,7 @@ from ufm.start import perturb
 from ufm.verify import by_hand
 from ufm.verify.by_hand import Draw
 from ufm.verify.claim import AtMost, Claim, Measurement
-from ufm.verify.claims.certificates.draws import SCALES, draws, minimum, nontrivial, points, predicted_minimum
+from ufm.verify.claims.balanced.draws import SCALES, draws, minimum, nontrivial, points, predicted_minimum
 from ufm.verify.experiment import EPS, ROUNDING
 
 
