@@ -103,8 +103,9 @@ def sample_hessian(found: Settled) -> dict[str, float]:
 
 
 def predict_minimum(setting: Setting) -> Mapping[str, Any]:
-    """T13's quantities."""
-    found = theory.focal.global_minimum(**setting.arguments, gamma=setting.gamma).quantities
+    """T13's quantities, and that it is the global minimum."""
+    found = {**theory.focal.global_minimum(**setting.arguments, gamma=setting.gamma).quantities}
+    found["verdict"] = "GLOBAL_MINIMUM"
     if found["margin"] == 0.0:
         return found
     j = theory.focal.logit_curvature(**setting.ray)
