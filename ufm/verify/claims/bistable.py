@@ -152,7 +152,7 @@ def measure_zero(setting: Setting) -> Measurement:
     tolerances = {"f(0)": tolerance, "f(ETF)": tolerance, "least eigenvalue": spectrum.tolerances["eigenvalues"]}
     listed = {f"{name}, digits": x for name, x in values.items()}
     digits = dict(zip(listed, (5e-12, 5e-7, 5e-7), strict=True))
-    values = {**spectrum.values, **values, **listed, "positive": int(values["least eigenvalue"] > 0.0)}
+    values = {**spectrum.values, **values, **listed, "verdict": certify(problem, zero).verdict.name}
     return Measurement(values, {**spectrum.tolerances, **tolerances, **digits})
 
 
@@ -163,7 +163,7 @@ def predict_zero(setting: Setting) -> Mapping[str, Any]:
     return {
         **spectrum,
         "least eigenvalue": spectrum["eigenvalues"][0],
-        "positive": 1,
+        "verdict": "LOCAL_MINIMUM",
         "f(0)": float(theory.focal.margin_loss(0.0, K=setting.K, gamma=setting.gamma)),
         "f(ETF)": minimum.value,
         "least eigenvalue, digits": 8.551313e-05,
@@ -191,7 +191,7 @@ def measure_partial(setting: Setting) -> Measurement:
     values = {
         "value": certificate.value,
         "value, digits": certificate.value,
-        "index": certificate.index,
+        "verdict": certificate.verdict.name,
         "zero modes": certificate.nullity,
         "classes lost": int(np.sum(lost)),
     }
@@ -208,7 +208,7 @@ def predict_partial(setting: Setting) -> Mapping[str, Any]:
     return {
         "value": AtLeast(minimum.value + 1e-6),
         "value, digits": 2.917611974621,
-        "index": 0,
+        "verdict": "LOCAL_MINIMUM",
         "zero modes": orbit,
         "classes lost": 1,
     }

@@ -81,34 +81,37 @@ def measure_minimum(setting: Setting) -> Measurement:
     measured = quantities(found)
     if measured.failure or measured.values["margin"] < 1e-6:
         return measured
-    stretch = setting.K * math.sqrt(setting.n)
-    gain = float(np.linalg.norm(examine(found.problem, found.params).G, 2))
-    along = np.eye(setting.K)[0] - 1.0 / setting.K
-    j2 = sample_curvature(found, along)
-    j1 = sample_curvature(found, np.eye(setting.K)[1] - np.eye(setting.K)[2])
-    values = {"kappa": stretch * gain, "j1": j1, "j2": j2, "tilt": (j2 - j1) / (setting.K - 1)}
+    problem, stretch = found.problem, setting.K * math.sqrt(setting.n)
+    values = {"kappa": stretch * float(np.linalg.norm(examine(problem, found.params).G, 2)), **sample_hessian(found)}
     # Second and third derivatives of the loss are below (1 + gamma)^3: what G and j change by, times |Z - Z*|.
-    tolerance = (1.0 + setting.gamma) ** 3 * found.allowance(1.0)
-    # The decay is subtracted from a Hessian whose share of the loss is 1/N.
-    small = tolerance + ROUNDING * found.problem.N * float(found.problem.lam_H) / float(np.min(stiffness(found)))
-    tolerances = {**dict.fromkeys(("j1", "j2", "tilt"), small), "kappa": stretch / found.problem.N * tolerance}
+    drift = (1.0 + setting.gamma) ** 3 * found.allowance(1.0)
+    # The decay is subtracted from a Hessian whose share of the loss is |W|^2 / N.
+    weakest = float(np.linalg.svd(found.params.W, compute_uv=False)[setting.K - 2]) ** 2
+    rounding = ROUNDING * problem.N * float(problem.lam_H) / weakest
+    tolerances = {**dict.fromkeys(values, drift + rounding), "kappa": stretch / problem.N * drift}
     return Measurement({**measured.values, **values}, {**measured.tolerances, **tolerances})
 
 
-def stiffness(found: Settled) -> np.ndarray:
-    """The squared singular values of W that are not zero."""
-    values = np.linalg.svd(found.params.W, compute_uv=False)[: found.problem.K - 1]
-    return values**2
+def sample_hessian(found: Settled) -> dict[str, float]:
+    """Curvature of one sample's loss in its logits, along its class and (from three classes on) across."""
+    e = np.eye(found.problem.K)
+    j2 = sample_curvature(found, e[0] - 1.0 / len(e))
+    if len(e) == 2:
+        return {"j2": j2}
+    j1 = sample_curvature(found, e[1] - e[2])
+    return {"j1": j1, "j2": j2, "tilt": (j2 - j1) / (len(e) - 1)}
 
 
 def predict_minimum(setting: Setting) -> Mapping[str, Any]:
-    """T13's quantities."""
-    found = theory.focal.global_minimum(**setting.arguments, gamma=setting.gamma).quantities
+    """T13's quantities, and that it is the global minimum."""
+    found = {**theory.focal.global_minimum(**setting.arguments, gamma=setting.gamma).quantities}
+    found["verdict"] = "GLOBAL_MINIMUM"
     if found["margin"] == 0.0:
         return found
-    curvature = theory.focal.logit_curvature(**setting.ray)
+    j = theory.focal.logit_curvature(**setting.ray)
     kappa = theory.focal.kappa(**{name: x for name, x in setting.ray.items() if name != "gamma"})
-    return {**found, "kappa": kappa, "j1": curvature.j1, "j2": curvature.j2, "tilt": curvature.tilt}
+    predicted = {**found, "kappa": kappa, "j2": j.j2}
+    return predicted if setting.K == 2 else {**predicted, "j1": j.j1, "tilt": j.tilt}
 
 
 def measure_spectrum(setting: Setting) -> Measurement:

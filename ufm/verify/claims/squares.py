@@ -61,7 +61,7 @@ def imbalanced_settings(full: bool) -> Iterable[Setting]:
     """T10: all classes kept, one lost, two lost; equal classes at the cut d; a free bias."""
     for kappa, ratio in [(0.2, 1.0), (0.75, 5.0), (1.0, 0.1)]:
         yield Setting(SIZES, 5, None, kappa, ratio)
-    yield Setting((2, 2, 2, 1), 2, None, 0.4)  # any two directions of the three large classes: flat
+    yield Setting((2, 2, 2, 2, 1), 2, None, 0.4, K=5)  # any two directions of the four large classes: flat
     if full:
         for kappa, ratio in [(0.1, 0.3), (0.8, 2.0)]:
             yield Setting(SIZES, 2, 0.0, kappa, ratio)
