@@ -23,6 +23,8 @@ TOPICS = (
     "relu_features",
     "layer_peeled",
     "reductions",
+    "few_features",
+    "residual",
     "conditioning",
     "normalisations",
     "regression",

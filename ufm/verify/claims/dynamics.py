@@ -57,7 +57,7 @@ class Modes(NamedTuple):
     """Eigenvalues z0 of W M at the start; kappa = K sqrt(n) lam."""
 
     kappa: float
-    z0: tuple[float, ...] = (1.6, 0.3, 0.05)
+    z0: tuple[float, ...] = (1.6, 0.4, 0.05)
     n: int = 2
 
     @property
@@ -171,7 +171,7 @@ def predict_velocity(setting: Ray) -> Mapping[str, Any]:
 RAYS = (
     Ray(0.5, log_times=(-1.0, 1.0, 3.0)),
     Ray(1e-3, log_times=(-0.5, 1.0, 2.0)),
-    Ray(2.3, log_times=(3.5, 4.0, 4.5)),
+    Ray(4.0, log_times=(4.0, 4.5, 5.0)),
     Ray(47.0, log_times=(42.0, 45.0, 48.0)),
     Ray(2.0, log_times=(3.0, 20.0, 230.0)),
 )

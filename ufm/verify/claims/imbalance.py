@@ -136,11 +136,20 @@ class Drawn(NamedTuple):
 
 
 def measure_bound(drawn: Drawn) -> Measurement:
-    """The dual function by ufm's conjugate at the gradient of these logits, scaled into |Gamma|_2 <= nu."""
+    """The dual function by ufm's conjugate at the gradient of these logits, scaled into |Gamma|_2 <= nu.
+
+    With a free bias the softmax is moved first, so that the row sums vanish, and mixed with the class frequencies by as
+    little as keeps it >= 0.
+    """
     problem = dataclasses.replace(drawn.setting.problem, d=drawn.setting.K)
     sizes, starts = np.asarray(problem.sizes), np.cumsum((0, *problem.sizes))[:-1]
     point = examine(problem, origin(problem)._replace(W=np.eye(problem.K), H=drawn.logits[:, problem.labels]))
-    G = point.G[:, starts] * min(1.0, drawn.setting.nu / float(np.linalg.norm(point.G, 2)))
+    G, prior = point.G[:, starts], (sizes / problem.N)[:, None]
+    if drawn.setting.lam_b == 0.0:
+        moved = problem.N * (G - G @ prior) + np.eye(problem.K)
+        mixed = max(0.0, float(np.max(-moved / (prior - np.minimum(moved, 0.0)))))
+        G = (moved + mixed * (prior - moved) - np.eye(problem.K)) / problem.N
+    G = G * min(1.0, drawn.setting.nu / float(np.linalg.norm(G * np.sqrt(sizes), 2)))
     bound = -float(sizes @ CrossEntropy().conjugate(problem.N * G, np.eye(problem.K))) / problem.N
     if drawn.setting.lam_b:
         bound -= float(np.sum((G @ sizes) ** 2)) / (2.0 * drawn.setting.lam_b)
@@ -205,7 +214,7 @@ CLAIMS = (
         "1024 eps: the same number by ufm's conjugate",
         lambda full: [
             Drawn(Setting((2, 4, 2, 4, 2), 5, lam_b, nu, 1.0, False), size)
-            for lam_b in (0.05, 0.3)
+            for lam_b in (0.0, 0.05, 0.3)
             for nu, size in [(0.02, 3.0), (0.05, 0.3), (1.0, 1.0)]
         ],
         measure_bound,

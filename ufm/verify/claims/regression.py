@@ -15,7 +15,10 @@ from ufm.verify.experiment import ALLOWANCE, Settled, line_root, quantities, set
 
 
 class Setting(NamedTuple):
-    """q real targets of N samples, drawn from a seed; c = N lam_W lam_H and ratio = lam_W/lam_H."""
+    """q real targets of N samples, drawn from a seed; c = N lam_W lam_H and ratio = lam_W/lam_H.
+
+    tied: all singular values of the targets are equal, so that a cut at d < q leaves the minimiser free.
+    """
 
     q: int
     N: int
@@ -24,11 +27,14 @@ class Setting(NamedTuple):
     c: float
     ratio: float = 1.0
     seed: int = 0
+    tied: bool = False
 
     @property
     def targets(self) -> np.ndarray:
-        """[q, N] correlated rows with means."""
+        """[q, N] correlated rows with means, or orthogonal ones of equal norm."""
         rng = np.random.default_rng(self.seed)
+        if self.tied:
+            return 3.0 * np.linalg.qr(rng.standard_normal((self.N, self.q)))[0].T
         return (
             rng.standard_normal((self.q, self.q)) @ rng.standard_normal((self.q, self.N)) + np.arange(self.q)[:, None]
         )
@@ -53,6 +59,7 @@ def settings(full: bool) -> Iterable[Setting]:
     for q, N, d, lam_b in shapes:
         for c, ratio in [(1e-4, 3.0), (0.02, 0.2), (0.6, 10.0), (20.0, 1.0)]:
             yield Setting(q, N, d, lam_b, c, ratio)
+    yield Setting(3, 8, 2, None, 0.1, 2.0, tied=True)
 
 
 @functools.cache
@@ -77,7 +84,9 @@ def predict_minimum(setting: Setting) -> Mapping[str, Any]:
     arguments = {"Y": setting.targets, "d": setting.d, **setting.decays}
     quantities = dict(theory.regression.global_minimum(**arguments).quantities)
     W, H, b = theory.regression.minimiser(**arguments)
-    quantities |= {"Z": W @ H, "verdict": "GLOBAL_MINIMUM"}
+    quantities["verdict"] = "GLOBAL_MINIMUM"
+    if not setting.tied:  # else it is one of many
+        quantities["Z"] = W @ H
     if b is not None:
         quantities["b"] = b
     if np.all(quantities["sigma_Z"][: setting.q] > 0.0):
