@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import theory
+from ufm.certify.certificate import certify
 from ufm.certify.point import examine, length
 from ufm.losses import SupCon, UserLoss
 from ufm.models import Gram
@@ -79,13 +80,15 @@ def measure_full(setting: Setting) -> Measurement:
     rounding = ROUNDING * (1.0 + setting.rho2)  # similarities of this size cancel to a loss of any size
     starts = np.array([settled(setting._replace(key=key)).point.value for key in (1, 2)])
     tolerances = dict.fromkeys(("value", "data_loss", "starts"), rounding)
-    return Measurement({**measured.values, "starts": starts}, {**measured.tolerances, **tolerances})
+    certificate = certify(found.problem, found.point.params)
+    values = {**measured.values, "starts": starts, "verdict": certificate.verdict.name}
+    return Measurement(values, {**measured.tolerances, **tolerances})
 
 
 def predict_full(setting: Setting) -> Mapping[str, Any]:
     """The closed form; with a temperature its features are longer than the unit ones measured."""
     minimum = theory.contrastive.full_batch_minimum(**setting.arguments)
-    predicted = {**minimum.quantities, "starts": np.full(2, minimum.value)}
+    predicted = {**minimum.quantities, "starts": np.full(2, minimum.value), "verdict": "GLOBAL_MINIMUM"}
     return {name: x for name, x in predicted.items() if setting.tau == 1.0 or name not in ("H_sq", "gram_M")}
 
 
@@ -191,6 +194,7 @@ def measure_imbalance(setting: Setting) -> Measurement:
     values = {
         "cosines": np.array([gram[0, 1], gram[0, 2], gram[1, 2]]),
         "spread": float(np.max(np.linalg.norm(H - first[:, labels], axis=0))),
+        "verdict": certify(found.problem, found.point.params).verdict.name,
     }
     return Measurement(values, {"cosines": 1e-12 + 4.0 * found.distance, "spread": ROUNDING + 2.0 * found.distance})
 
@@ -198,7 +202,7 @@ def measure_imbalance(setting: Setting) -> Measurement:
 def predict_imbalance(setting: Setting) -> Mapping[str, Any]:
     """No regular simplex, whose cosines would be -1/2; classes still collapse."""
     large, small = COSINES
-    return {"cosines": np.array([large, large, small]), "spread": 0.0}
+    return {"cosines": np.array([large, large, small]), "spread": 0.0, "verdict": "GLOBAL_MINIMUM"}
 
 
 CLAIMS = (

@@ -17,7 +17,7 @@ from ufm.verify.claim import AtMost, Claim, Measurement
 from ufm.verify.claims.codes.hardmax import Code, best
 from ufm.verify.compare import measure
 from ufm.verify.experiment import EPS, ROUNDING
-from ufm.verify.tangent import SPECTRUM, Critical, settle, spectrum_beyond_rotations, zero_modes
+from ufm.verify.tangent import SPECTRUM, ZERO, Critical, settle, spectrum_beyond_rotations, tangent_spectrum
 
 CROSSING = 6.88506879379  # K=5, d=3: from here on a square pyramid is below (2, 3), which stays a strict minimum
 PYRAMID = 6.7781288989e-7  # its value at tau=15; 6.778e-7 in the reference
@@ -152,6 +152,13 @@ def pyramid(tau: float, start: Params | None) -> Critical:
     return settle(Problem(5, 1, 3, model=normalized(tau)), start=start)
 
 
+def index_and_nullity(problem: Problem, params: Params) -> np.ndarray:
+    """Numbers of negative and of zero Hessian eigenvalues."""
+    spectrum = tangent_spectrum(problem, params)
+    zero = ZERO * np.max(spectrum)
+    return np.array([np.sum(spectrum < -zero), np.sum(np.abs(spectrum) <= zero)])
+
+
 def measure_pyramid(groups: tuple[int, ...]) -> Measurement:
     """Where the lowest point of tau=8, followed in tau, crosses the partition; both there; both values at tau=15."""
     cold = pyramid(8.0, None).point.params
@@ -164,6 +171,7 @@ def measure_pyramid(groups: tuple[int, ...]) -> Measurement:
     crossing = sign_change(lead, 6.6, 7.4)
     slope = (lead(1.001 * crossing) - lead(0.999 * crossing)) / (0.002 * crossing)
     there, coldest, partition = pyramid(crossing, cold), pyramid(15.0, None), Partition(groups, 15.0)
+    both = Partition(groups, crossing)
     if there.failure or coldest.failure:
         return Measurement(failure=there.failure or coldest.failure)
     rho = measure(coldest.problem, coldest.point.params)["margin"] / 15.0
@@ -171,8 +179,9 @@ def measure_pyramid(groups: tuple[int, ...]) -> Measurement:
         "crossing": crossing,
         "before tau_c": crossing,
         "value there": there.point.value,
-        "zero modes there": zero_modes(there.spectrum),
-        "negative there": int(np.sum(there.spectrum < -there.spectrum_allowance())),
+        "index and nullity": index_and_nullity(there.problem, there.point.params),
+        "of the partition": index_and_nullity(both.problem, both.point()),
+        "index at 15": index_and_nullity(partition.problem, partition.point())[0],
         "lowest at 15": coldest.point.value,
         "partition at 15": examine(partition.problem, partition.point()).value,
         "hardmax at 15": rho,
@@ -193,8 +202,9 @@ def predict_pyramid(groups: tuple[int, ...]) -> Mapping[str, Any]:
         "crossing": CROSSING,
         "before tau_c": AtMost(theory.orthoplex.stability_interval(groups)[1] - 2.0),
         "value there": theory.orthoplex.partition_value(groups, CROSSING),
-        "zero modes there": 3,
-        "negative there": 0,
+        "index and nullity": np.array([0, 3]),
+        "of the partition": np.array([0, 3]),
+        "index at 15": 2,
         "lowest at 15": PYRAMID,
         "partition at 15": theory.orthoplex.partition_value(groups, 15.0),
         "hardmax at 15": AtMost(1.0 - 1e-3),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 import theory
+from ufm.certify.certificate import certify
 from ufm.certify.point import examine
 from ufm.reduction import merge
 from ufm.start import etf_start
@@ -38,17 +39,34 @@ def measure_minimum(setting: Setting) -> Measurement:
     if found.failure:
         return measured
     starts = [settled(setting._replace(key=key)).point.value for key in (1, 2)]
-    rho = measured.values["margin"] / setting.tau
-    values = {**measured.values, "starts": np.array(starts), "hardmax": rho}
-    tolerances = {"starts": found.value_allowance(), "hardmax": measured.tolerances["margin"] / setting.tau}
+    certificate, rho = certify(found.problem, found.point.params), measured.values["margin"] / setting.tau
+    values = {
+        **measured.values,
+        "starts": np.array(starts),
+        "hardmax": rho,
+        "code": measured.values["gram_W"],
+        "verdict": certificate.verdict.name,
+        "nullity": certificate.nullity,
+    }
+    tolerances = {
+        "starts": found.value_allowance(),
+        "hardmax": measured.tolerances["margin"] / setting.tau,
+        "code": measured.tolerances["gram_W"],
+    }
     return Measurement(values, {**measured.tolerances, **tolerances})
 
 
 def predict_minimum(setting: Setting) -> Mapping[str, Any]:
-    """The closed form; min over k, j of (w_k - w_j).h_k is the HardMax optimum of d >= K-1 as well."""
+    """The closed form; the simplex has the HardMax optimum, max of min over k, j of (w_k - w_j).h_k, as well."""
     minimum = theory.spheres.global_minimum(**setting.arguments)
-    hardmax = theory.softmax_codes.optimum(K=setting.K, d=setting.d)
-    return {**minimum.quantities, "starts": np.full(2, minimum.value), "hardmax": hardmax}
+    code = theory.softmax_codes.optimal_code(K=setting.K, d=setting.d)
+    return {
+        **minimum.quantities,
+        "starts": np.full(2, minimum.value),
+        "hardmax": theory.softmax_codes.optimum(K=setting.K, d=setting.d),
+        "code": code @ code.T,
+        "verdict": "GLOBAL_MINIMUM",
+    }
 
 
 def measure_spectrum(setting: Setting) -> Measurement:
