@@ -41,7 +41,7 @@ def measure(setting: Setting) -> Measurement:
 
 def predict(setting: Setting) -> Mapping[str, Any]:
     """The closed form; the value of equal sizes by its own formula."""
-    found = theory.layer_peeled.global_minimum(**setting._asdict()).quantities
+    found = {**theory.layer_peeled.global_minimum(**setting._asdict()).quantities, "verdict": "GLOBAL_MINIMUM"}
     if isinstance(setting.n, tuple):
         return found
     value = theory.layer_peeled.balanced_value(K=setting.K, E_W=setting.E_W, E_H=setting.E_H)
