@@ -16,7 +16,6 @@ TOPICS = (
     "bistable",
     "focal_rate",
     "margin_losses",
-    "minority",
     "max_margin",
     "squares",
     "imbalanced_squares",

@@ -144,7 +144,7 @@ def predict_local(setting: Setting) -> Mapping[str, Any]:
 CLAIMS = (
     Claim(
         "3.7",
-        "H >= 0: orthogonal class means, each classifier along its own, explicit; the best of 12 starts is proved to be it.",
+        "H >= 0: orthogonal class means, each classifier along its own; the best of 12 starts is proved to be it.",
         "Dang et al. (ICML 2024); closed form re-derived for this project",
         "cross-entropy with decay, no bias, d >= K, any class sizes",
         ALLOWANCE,
