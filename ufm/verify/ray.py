@@ -6,16 +6,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
-from ufm.certify.escape import escape_direction
 from ufm.certify.point import examine, hessian_operator, packing
 from ufm.problem import Params, Problem
 from ufm.start import etf_start
-from ufm.verify.experiment import EPS, Settled
-
-
-def origin(problem: Problem) -> Params:
-    """W = H = 0, b = 0."""
-    return Params(*[None if shape is None else np.zeros(shape) for shape in problem.shapes()])
+from ufm.verify.experiment import EPS, Settled, escape_curvature, line_root, origin
 
 
 def on_ray(problem: Problem, margin: float, strength: float = 1.0) -> Params:
@@ -47,8 +41,7 @@ def collapse_point(problem_at: Callable[[float], Problem]) -> float:
     The curvature along T5's direction is nu - |G|_2 then, a straight line, so that two values give the root.
     """
     ends = (problem_at(0.5), problem_at(1.5))
-    low, high = (escape_direction(end, examine(end, origin(end))).curvature for end in ends)
-    return 0.5 - low / (high - low)
+    return line_root(0.5, 1.5, *(escape_curvature(end, origin(end)) for end in ends))
 
 
 def sample_curvature(found: Settled, v: np.ndarray) -> float:

@@ -22,6 +22,8 @@ TOPICS = (
     "relu_features",
     "layer_peeled",
     "reductions",
+    "few_features",
+    "residual",
     "conditioning",
     "normalisations",
     "regression",

@@ -9,7 +9,6 @@ import numpy as np
 import theory
 from ufm.certify.certificate import certify
 from ufm.certify.curvature import hessian_spectrum
-from ufm.certify.escape import escape_direction
 from ufm.certify.point import examine, length
 from ufm.problem import Params, Problem
 from ufm.solve import solve
@@ -18,8 +17,8 @@ from ufm.start import etf_start
 from ufm.status import Status
 from ufm.verify.claim import AtLeast, Claim, Measurement
 from ufm.verify.claims.focal import Setting
-from ufm.verify.experiment import EPS, ROUNDING
-from ufm.verify.ray import balanced, collapse_point, origin, root, slope
+from ufm.verify.experiment import EPS, ROUNDING, escape_curvature, origin
+from ufm.verify.ray import balanced, collapse_point, root, slope
 from ufm.verify.spectra import expanded, spectrum_measurement
 
 STAY = TrustRegion(escapes=False)
@@ -41,7 +40,7 @@ def stationary(setting: Setting) -> tuple[Stationary, ...]:
     """Zero, and every change of sign of the slope."""
     problem = setting.problem
     zero = origin(problem)
-    found = [Stationary(0.0, escape_direction(problem, examine(problem, zero)).curvature > 0.0, 0.0)]
+    found = [Stationary(0.0, escape_curvature(problem, zero) > 0.0, 0.0)]
     slopes = [slope(problem, margin) for margin in GRID]
     for i in np.flatnonzero(np.diff(np.sign(slopes))):
         margin = root(functools.partial(slope, problem), GRID[i], GRID[i + 1])

@@ -20,6 +20,8 @@ from ufm.verify.experiment import ROUNDING, Settled, settle
 from ufm.verify.ray import sample_curvature
 from ufm.verify.spectra import SPECTRUM, expanded, spectrum_measurement
 
+PLAIN = optax.sgd(1.0)
+
 
 class Setting(NamedTuple):
     """Cross-entropy, balanced. listed: the condition number of the reference, to one decimal."""
@@ -176,6 +178,8 @@ def measure_descent(case: tuple[Setting, bool]) -> Measurement:
 
 def scaled_descent(found: Settled, scaled: bool) -> optax.GradientTransformation:
     """Gradient descent in plain or in scaled variables."""
+    if not scaled:
+        return PLAIN
     squares = jax.tree.map(lambda unit: -(unit**2), units(found, scaled))
     return optax.stateless(lambda grad, _: jax.tree.map(lambda g, s: s * g, grad, squares))
 

@@ -13,8 +13,8 @@ from ufm.certify.point import examine
 from ufm.losses import Focal
 from ufm.problem import Problem
 from ufm.verify.claim import Claim, Measurement
-from ufm.verify.experiment import ROUNDING, Settled, quantities, settle
-from ufm.verify.ray import collapse_point, origin, sample_curvature
+from ufm.verify.experiment import ALLOWANCE, ROUNDING, Settled, origin, quantities, settle
+from ufm.verify.ray import collapse_point, sample_curvature
 from ufm.verify.spectra import expanded, spectrum_measurement
 
 GAMMAS = (0.5, 1.0, 2.0, 3.0, 5.0)
@@ -155,10 +155,6 @@ def predict_threshold(setting: Setting) -> Mapping[str, Any]:
     }
 
 
-ALLOWANCE = (
-    "32 eps (1 + size) for rounding, and the Lipschitz constant of the quantity times 2 |gradient| / mu, the distance "
-    "of the point from the exact one (mu: smallest non-zero Hessian eigenvalue); f itself is flat there"
-)
 SOURCE = "derived for this project (T12 without convexity); Collapse: Zhou et al. (NeurIPS 2022)"
 
 CLAIMS = (

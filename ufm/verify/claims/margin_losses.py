@@ -13,7 +13,7 @@ import theory
 from ufm.losses import UserLoss
 from ufm.problem import Problem
 from ufm.verify.claim import AtLeast, Claim, Measurement
-from ufm.verify.experiment import Settled, quantities, settle
+from ufm.verify.experiment import ALLOWANCE, Settled, quantities, settle
 
 
 def pairwise_logistic(Z: jax.Array, Y: jax.Array) -> jax.Array:
@@ -119,11 +119,6 @@ def predict_flat(setting: Setting) -> Mapping[str, Any]:
         "verdict": "GLOBAL_MINIMUM",
     }
 
-
-ALLOWANCE = (
-    "32 eps (1 + size) for rounding, and the Lipschitz constant of the quantity times 2 |gradient| / mu, the distance "
-    "of the point from the exact one (mu: smallest non-zero Hessian eigenvalue); f itself is flat there"
-)
 
 CLAIMS = (
     Claim(

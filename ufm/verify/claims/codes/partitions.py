@@ -11,6 +11,7 @@ import theory
 from ufm.certify.point import examine, length
 from ufm.models import normalized
 from ufm.problem import Params, Problem
+from ufm.solve import solve
 from ufm.start import etf_start
 from ufm.verify.claim import AtMost, Claim, Measurement
 from ufm.verify.claims.codes.hardmax import Code, best
@@ -158,7 +159,7 @@ def measure_pyramid(groups: tuple[int, ...]) -> Measurement:
     def lead(tau: float) -> float:
         """f of the partition over f of the pyramid, less 1."""
         partition = Partition(groups, tau)
-        return examine(partition.problem, partition.point()).value / pyramid(tau, cold).point.value - 1.0
+        return examine(partition.problem, partition.point()).value / solve(partition.problem, start=cold).value - 1.0
 
     crossing = sign_change(lead, 6.6, 7.4)
     slope = (lead(1.001 * crossing) - lead(0.999 * crossing)) / (0.002 * crossing)
