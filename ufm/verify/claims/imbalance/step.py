@@ -113,7 +113,8 @@ def measure_residual(setting: Setting) -> Measurement:
 def predict_residual(setting: Setting) -> Mapping[str, Any]:
     """Those of theory's logits; nu as often as the rank of W H; and the dual value, which closes the gap."""
     found = theory.imbalance.global_minimum(K=setting.K, n=setting.n, d=setting.d, **setting.decays).quantities
-    arguments = {"logits": found["logits"] + found["b"][:, None], "n": setting.n}
+    b = np.zeros(setting.K) if setting.lam_b is None else found["b"]
+    arguments = {"logits": found["logits"] + b[:, None], "n": setting.n}
     return {
         "residual": theory.residual.residual_spectrum(**arguments),
         "rank": int(np.sum(found["sigma_Z"] > 0.0)),
