@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from ufm.certify.certificate import Certificate, certify
-from ufm.certify.curvature import hessian_spectrum
 from ufm.certify.escape import escape_direction
-from ufm.certify.point import examine, hessian_operator, length
+from ufm.certify.point import examine, length
 from ufm.flow import Flow
 from ufm.problem import Params, Problem
 from ufm.solve import Solution, solve
@@ -37,8 +36,7 @@ class Settled:
     Attributes:
         first: the solve from a random start. params: the point to which it was followed.
         gradient: |gradient|_2 there. mu: the smallest non-zero Hessian eigenvalue in absolute value; NaN if unknown.
-        value: f there. spectrum: every Hessian eigenvalue, or None. certificate: of the point; None for the models
-            that `certify` does not know.
+        certificate: of the point.
     """
 
     problem: Problem
@@ -46,9 +44,7 @@ class Settled:
     params: Params
     gradient: float
     mu: float
-    value: float
-    spectrum: np.ndarray | None
-    certificate: Certificate | None
+    certificate: Certificate
 
     @property
     def failure(self) -> str:
@@ -58,10 +54,14 @@ class Settled:
         return "" if math.isfinite(self.mu) else "the Hessian's smallest non-zero eigenvalue is not known"
 
     @property
-    def certified(self) -> Certificate:
-        """The certificate, of a model that has one."""
-        assert self.certificate is not None, "certify does not know this model"
-        return self.certificate
+    def value(self) -> float:
+        """f there."""
+        return self.certificate.value
+
+    @property
+    def spectrum(self) -> np.ndarray | None:
+        """Every Hessian eigenvalue, ascending; None where that is not affordable."""
+        return self.certificate.spectrum
 
     @property
     def distance(self) -> float:
@@ -88,29 +88,16 @@ def settle(problem: Problem, key: Any = 0, *, start: Params | None = None, **opt
 
 def settled_at(problem: Problem, params: Params, first: Solution) -> Settled:
     """What the neighbourhood of `params` looks like."""
-    point = examine(problem, params)
-    spectrum, certificate = _spectrum(problem, params), certify(problem, params) if problem.euclidean else None
+    certificate = certify(problem, params)
     mu = math.nan
-    if spectrum is not None:
-        stiff = np.abs(spectrum)
+    if certificate.spectrum is not None:
+        stiff = np.abs(certificate.spectrum)
         mu = float(np.min(stiff[stiff > 1e-11 * np.max(stiff)], initial=math.inf))
-    return Settled(problem, first, params, length(point.grad), mu, point.value, spectrum, certificate)
-
-
-def _spectrum(problem: Problem, params: Params) -> np.ndarray | None:
-    """Every eigenvalue of the Hessian over all of space: it is zero in the directions that leave the model's spaces."""
-    if not problem.euclidean:
-        product, dimension = hessian_operator(problem, params)
-        dense = np.array([product(direction) for direction in np.eye(dimension)])
-        return np.linalg.eigvalsh((dense + dense.T) / 2)
-    try:
-        return hessian_spectrum(problem, params)
-    except ValueError:  # neither collapsed nor small: the extremes are all that is affordable
-        return None
+    return Settled(problem, first, params, length(examine(problem, params).grad), mu, certificate)
 
 
 def quantities(found: Settled) -> Measurement:
-    """Every quantity of `compare` at the point with its tolerance; nullity and verdict where there is a certificate."""
+    """Every quantity of `compare` at the point with its tolerance, and nullity and verdict by the certificate."""
     if found.failure:
         return Measurement(failure=found.failure)
     values: dict[str, Any] = dict(measure(found.problem, found.params))
@@ -119,9 +106,8 @@ def quantities(found: Settled) -> Measurement:
         values["b"] = values["b"] - np.mean(values["b"])  # defined up to a multiple of the ones vector
     tolerances = {name: found.allowance(float(np.max(np.abs(x)))) for name, x in values.items()}
     tolerances["value"] = found.value_allowance()
-    if found.certificate is not None:
-        values["verdict"] = found.certificate.verdict.name
-    if found.certificate is not None and found.certificate.nullity is not None:
+    values["verdict"] = found.certificate.verdict.name
+    if found.certificate.nullity is not None:
         values["nullity"] = found.certificate.nullity
     return Measurement(values, tolerances)
 

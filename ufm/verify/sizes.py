@@ -6,17 +6,20 @@ serves all sizes, and a threshold in a ratio of sizes is a root in a real variab
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.optimize import brentq
 
 from ufm.certify.point import hessian_operator, packing
 from ufm.losses import CrossEntropy, UserLoss
 from ufm.problem import Params, Problem
 from ufm.solve import solve
 from ufm.solvers.newton import TrustRegion
+from ufm.start import random_start
 from ufm.verify.claim import Measurement
 from ufm.verify.experiment import EPS
 
@@ -28,6 +31,11 @@ def _weighted_cross_entropy(Z: jax.Array, Y: jax.Array) -> jax.Array:
     return weights * CrossEntropy()(Z / roots, own.astype(Z.dtype))
 
 
+# Without its way out of saddles the solver keeps the symmetry of its start but for rounding, and one compilation serves
+# minima and branches of saddles alike.
+STAY = TrustRegion(escapes=False)
+ROOT = 2.0**12 * EPS  # of a threshold, relative
+CROSSING = "4096 eps relative: rounding of the determinant over its slope; Newton follows the branch to rounding"
 WEIGHTED = UserLoss(_weighted_cross_entropy, convex=True, shift_invariant=True)
 
 
@@ -75,10 +83,21 @@ def collapsed_branch(problem: Problem, group: tuple[int, ...], start: Params) ->
         H[:, columns] = np.mean(H[:, columns], axis=1, keepdims=True)  # pyright: ignore[reportOptionalSubscript]
         return problem.project(Params(W, H, b))
 
-    # No escape: past the threshold the branch is a saddle, and Newton's steps keep its symmetry but for rounding.
-    stay = TrustRegion(escapes=False)
-    found = solve(problem, start=level(start), solver=stay, gtol=1e-10).params
-    return level(solve(problem, start=level(found), solver=stay, gtol=EPS).params)
+    found = solve(problem, start=level(start), solver=STAY, gtol=1e-10).params
+    return level(solve(problem, start=level(found), solver=STAY, gtol=EPS).params)
+
+
+def crossing(problem_at: Callable[[float], Problem], group: tuple[int, ...], low: float, high: float) -> float:
+    """The root in x of `leaving` on the collapsed branch of problem_at(e^x), as e^x."""
+    last: Params | None = None
+
+    def height(x: float) -> float:
+        nonlocal last
+        problem = problem_at(math.exp(x))
+        last = collapsed_branch(problem, group, random_start(problem) if last is None else last)
+        return leaving(problem, last, *group[:2])
+
+    return math.exp(brentq(height, math.log(low), math.log(high), xtol=4 * EPS, rtol=4 * EPS))  # pyright: ignore
 
 
 def leaving(problem: Problem, params: Params, i: int, j: int) -> float:

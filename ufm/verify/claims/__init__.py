@@ -7,7 +7,6 @@ TOPICS = (
     "codes",
     "squares",
     "spheres",
-    "minority",
     "imbalance",
     "focal",
     "fixed_classifier",

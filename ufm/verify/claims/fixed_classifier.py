@@ -1,4 +1,4 @@
-"""A frozen simplex ETF as classifier: features on a sphere and with decay, their margins, the nearest-mean rule (8)."""
+"""A frozen simplex ETF as classifier: features on a sphere and with decay, their margins (8)."""
 
 import functools
 import math
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import theory
-from ufm.collapse import collapse
+from ufm.certify.curvature import hessian_spectrum
 from ufm.losses import CrossEntropy, DotRegression
 from ufm.models import fixed_classifier
 from ufm.problem import Problem
@@ -18,7 +18,7 @@ from ufm.start import etf_start
 from ufm.status import Status
 from ufm.verify.claim import Claim, Measurement
 from ufm.verify.compare import feature_means, measure
-from ufm.verify.experiment import ALLOWANCE, EPS, ROUNDING, Settled, quantities, settle, settled_at
+from ufm.verify.experiment import ALLOWANCE, EPS, ROUNDING, Settled, quantities, settle
 
 
 class Setting(NamedTuple):
@@ -85,13 +85,13 @@ def predict_sphere(setting: Setting) -> Mapping[str, Any]:
     found = theory.fixed_classifier.norm_ball_minimum(**setting.sizes, **budgets).quantities
     margin = theory.fixed_classifier.margin(K=K, **budgets)
     distance = theory.fixed_classifier.boundary_distance(K=K, E_H=setting.E_H or 0.0)
-    return {**found, "margin": margin, "distance": distance}
+    return {**found, "margin": margin, "distance": distance, "verdict": "GLOBAL_MINIMUM"}
 
 
 def predict_decay(setting: Setting) -> Mapping[str, Any]:
     """The closed form."""
     arguments = {**setting.sizes, "E_W": setting.E_W, "lam_H": setting.lam_H}
-    return theory.fixed_classifier.feature_decay_minimum(**arguments).quantities
+    return {**theory.fixed_classifier.feature_decay_minimum(**arguments).quantities, "verdict": "GLOBAL_MINIMUM"}
 
 
 def measure_regression(setting: Setting) -> Measurement:
@@ -108,7 +108,7 @@ def measure_regression(setting: Setting) -> Measurement:
         return Measurement(failure=found.message)
     seen = measure(problem, found.params)
     aligned = problem.project(found.params._replace(H=found.params.W.T[:, problem.labels]))
-    curvature = float(np.max(np.abs(settled_at(problem, aligned, found).spectrum)))  # pyright: ignore
+    curvature = float(np.max(np.abs(hessian_spectrum(problem, aligned))))
     values = {
         "value": seen["value"],
         "H_sq": seen["H_sq"],
@@ -127,47 +127,6 @@ def predict_regression(setting: Setting) -> Mapping[str, Any]:
     found = theory.fixed_classifier.dot_regression_minimum(**arguments).quantities
     stated = {name: found[name] for name in ("value", "H_sq", "gram_W")}
     return {**stated, "own": np.diag(found["logits"]), "flat": 0.0}
-
-
-class Rule(NamedTuple):
-    """A classifier with class means: a minimum of cross-entropy, or w_k = s mu_k with or without b = -s |mu|^2/2."""
-
-    n: tuple[int, ...] | None
-    seed: int = 0
-    bias: bool = False
-
-    @property
-    def drawn(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """(W, M, b) of unequal norms, drawn from the seed."""
-        M = np.random.default_rng(self.seed).standard_normal((4, 3))
-        return 1.7 * M.T + 0.3, M, -0.85 * np.sum(M**2, axis=0) if self.bias else None
-
-
-DECAYS = {"K": 3, "d": 4, "lam_W": 0.02, "lam_H": 0.01}
-
-
-def measure_rule(rule: Rule) -> Measurement:
-    """Whether the classifier and the nearest mean agree on 4000 features around the means."""
-    W, M, b = rule.drawn
-    if rule.n is not None:
-        problem = Problem(**DECAYS, n=rule.n)
-        params = solve(problem).params
-        W, M, b = params.W, feature_means(problem, params.H), params.b
-    away = np.random.default_rng(1).standard_normal((4, 2000)) * 3.0 * np.linalg.norm(M)
-    labels = np.arange(2000) % 3
-    H = np.hstack([M[:, labels] + away, M[:, labels] - away])  # so that the class means are M
-    return Measurement({"nearest mean": str(collapse(H, np.tile(labels, 2), W, b).nc4 == 0.0)})
-
-
-def predict_rule(rule: Rule) -> Mapping[str, Any]:
-    """The algebraic condition."""
-    W, M, b = rule.drawn
-    if rule.n is not None:
-        Z = theory.imbalance.global_minimum(**DECAYS, n=rule.n).quantities["logits"]
-        Z = np.repeat(Z, rule.n, axis=1)
-        W, H = theory.frames.balanced_factors(Z, DECAYS["d"], DECAYS["lam_W"], DECAYS["lam_H"])
-        M, b = H[:, np.cumsum(rule.n) - 1], None
-    return {"nearest mean": str(theory.fixed_classifier.is_nearest_mean_rule(W=W, M=M, b=b))}
 
 
 CLAIMS = (
@@ -200,17 +159,6 @@ CLAIMS = (
         sphere_settings,
         measure_regression,
         predict_regression,
-        boundary=True,
-    ),
-    Claim(
-        "8-NC4",
-        "w_k = s mu_k makes the classifier the nearest-mean rule only at equal norms or with the bias -s |mu_k|^2/2.",
-        "Papyan et al. (PNAS 2020) for NC4; the condition derived for this project",
-        "none",
-        "exact: agreement on 4000 features, or not",
-        lambda full: [Rule((2, 2, 2)), Rule((4, 4, 1)), Rule(None, 0, True), Rule(None, 0, False)],
-        measure_rule,
-        predict_rule,
         boundary=True,
     ),
 )

@@ -36,8 +36,9 @@ def settings(full: bool) -> Iterable[Setting]:
     if full:
         shapes += [((4, 2, 1), 2, None), ((4, 2, 1), 1, 0.0), ((9, 1, 1, 1), 5, 0.0), ((5, 4, 3, 2), 6, None)]
     for n, d, lam_b in shapes:
-        for nu, ratio in [(0.01, 3.0), (0.17, 0.2)]:
-            yield Setting(n, d, lam_b, nu, ratio)
+        yield Setting(n, d, lam_b, 0.17, 0.2)
+        if lam_b is None or full:
+            yield Setting(n, d, lam_b, 0.01, 3.0)
 
 
 @functools.cache

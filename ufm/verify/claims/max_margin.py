@@ -25,8 +25,8 @@ from ufm.start import etf_start
 from ufm.status import Status
 from ufm.verify.claim import Claim, Measurement
 from ufm.verify.compare import measure
-from ufm.verify.experiment import ALLOWANCE, EPS, settle
-from ufm.verify.sizes import per_sample, with_sizes
+from ufm.verify.experiment import EPS
+from ufm.verify.sizes import per_sample
 
 # Times max(s)^(-1/2): from a smooth problem to one that the multipliers finish quickly.
 PENALTIES = (0.1, 1.0, *[10.0] * 60)
@@ -150,50 +150,13 @@ STEPS = (
 )
 
 
-class Vanishing(NamedTuple):
-    """lam = lam_W = lam_H for sizes (10, 10, 1, 1), and what the theory reference prints."""
-
-    lam: float
-    stated: str
-
-
-SIZES = (10, 10, 1, 1)
-VANISHING = tuple(
-    Vanishing(10.0**-power, stated)
-    for power, stated in zip(range(4, 15, 2), (".765", ".768", ".770", ".7710", ".7718", ".7724"), strict=True)
-)
-
-
-def measure_vanishing(setting: Vanishing) -> Measurement:
-    """|Z/|Z| - PY/|PY|| log(1/lam) at the minimum of f/lam, which float64 resolves at any lam."""
-    found = settle(with_sizes(SIZES, 4, 1.0, 1.0, scale=1.0 / setting.lam))
-    if found.failure:
-        return Measurement(failure=found.failure)
-    Z = found.params.W @ found.params.H
-    error = _off_direction(Z / np.sqrt(SIZES)) * math.log(1.0 / setting.lam)
-    slack = found.allowance(1.0) * math.log(1.0 / setting.lam) / float(np.linalg.norm(Z)) * 4
-    last_digit = 10.0 ** -len(setting.stated.partition(".")[2])
-    return Measurement({"error": error, "digits": error}, {"error": slack, "digits": 0.51 * last_digit})
-
-
-def _off_direction(logits: np.ndarray) -> float:
-    """Distance of Z/|Z| from P Y/|P Y|; columns of class logits, sizes SIZES."""
-    roots = np.sqrt(SIZES)
-    Z, PY = logits * roots, (np.eye(4) - 0.25) * roots
-    return float(np.linalg.norm(Z / np.linalg.norm(Z) - PY / np.linalg.norm(PY)))
-
-
-def predict_vanishing(setting: Vanishing) -> Mapping[str, Any]:
-    """The same of the closed form."""
-    found = theory.imbalance.global_minimum(K=4, n=SIZES, d=4, lam_W=setting.lam, lam_H=setting.lam).quantities
-    error = _off_direction(found["logits"]) * math.log(1.0 / setting.lam)
-    return {"error": error, "digits": float(setting.stated)}
-
-
 def margin_settings(full: bool) -> Iterable[Margins]:
-    """Samples, and sizes of four classes."""
+    """Samples, and sizes of ten classes."""
     yield Margins((5, 2, 1), True)
-    for n in [(7, 3, 2, 1), (6, 6, 2, 2), (2, 2, 2, 2)] + ([(1000, 1, 1, 1), (50, 20, 3, 2)] if full else []):
+    many = [(9, 8, 7, 7, 5, 4, 3, 2, 1, 1), (2,) * 10]
+    if full:
+        many += [(7, 3, 2, 1), (6, 6, 2, 2), (1000, 1, 1, 1), (50, 20, 3, 2)]
+    for n in many:
         yield Margins(tuple(float(size) for size in n))
 
 
@@ -219,16 +182,5 @@ CLAIMS = (
         lambda full: STEPS,
         measure_step,
         predict_step,
-    ),
-    Claim(
-        "3.3",
-        "As the decay vanishes logits take SELI's direction with an error of order 1/log(1/lam) only, never exactly.",
-        "derived for this project",
-        "cross-entropy, sizes (10, 10, 1, 1), no bias",
-        ALLOWANCE + "; printed digits",
-        lambda full: VANISHING,
-        measure_vanishing,
-        predict_vanishing,
-        boundary=True,
     ),
 )

@@ -10,6 +10,7 @@ import numpy as np
 import theory
 from ufm.losses import MSE
 from ufm.problem import Problem
+from ufm.solve import solve
 from ufm.verify.claim import Claim, Measurement
 from ufm.verify.experiment import ALLOWANCE, Settled, line_root, quantities, settle
 
@@ -54,10 +55,12 @@ class Setting(NamedTuple):
 def settings(full: bool) -> Iterable[Setting]:
     """From all directions kept to none, d above and below q."""
     shapes = [(3, 8, 4, 0.0), (3, 8, 2, None)]
+    decays = [(1e-4, 3.0), (0.6, 10.0)]
     if full:
         shapes += [(3, 8, 4, None), (3, 8, 2, 0.0), (1, 6, 2, 0.0), (5, 12, 6, 0.0)]
+        decays += [(0.02, 0.2), (20.0, 1.0)]
     for q, N, d, lam_b in shapes:
-        for c, ratio in [(1e-4, 3.0), (0.02, 0.2), (0.6, 10.0), (20.0, 1.0)]:
+        for c, ratio in decays:
             yield Setting(q, N, d, lam_b, c, ratio)
     yield Setting(3, 8, 2, None, 0.1, 2.0, tied=True)
 
@@ -95,9 +98,9 @@ def predict_minimum(setting: Setting) -> Mapping[str, Any]:
     return quantities
 
 
-def at(setting: Setting, nu: float) -> Settled:
-    """The minimum at lam_W = lam_H = nu."""
-    return settled(setting._replace(c=setting.N * nu**2, ratio=1.0))
+def at(setting: Setting, nu: float) -> Setting:
+    """At lam_W = lam_H = nu."""
+    return setting._replace(c=setting.N * nu**2, ratio=1.0)
 
 
 def measure_thresholds(setting: Setting) -> Measurement:
@@ -105,12 +108,12 @@ def measure_thresholds(setting: Setting) -> Measurement:
 
     The rank is counted 1 % below and above each root.
     """
-    low, high = at(setting, 0.01), at(setting, 0.03)
+    low, high = settled(at(setting, 0.01)), settled(at(setting, 0.03))
     if low.failure or high.failure:
         return Measurement(failure=low.failure or high.failure)
     sigma = [np.linalg.svd(found.params.W @ found.params.H, compute_uv=False)[: setting.q] for found in (low, high)]
     roots = line_root(0.01, 0.03, *sigma)
-    ranks = [rank(at(setting, factor * root)) for root in roots for factor in (0.99, 1.01)]
+    ranks = [rank(at(setting, factor * root).problem) for root in roots for factor in (0.99, 1.01)]
     slack = 2 * max(low.allowance(float(sigma[0][0])), high.allowance(float(sigma[0][0])))
     return Measurement(
         {"nu": roots, "ranks": np.array(ranks)},
@@ -118,9 +121,10 @@ def measure_thresholds(setting: Setting) -> Measurement:
     )
 
 
-def rank(found: Settled) -> int:
-    """Number of singular values of W H that are not rounding."""
-    sigma = np.linalg.svd(found.params.W @ found.params.H, compute_uv=False)
+def rank(problem: Problem) -> int:
+    """Number of singular values of W H that are not rounding, at the minimum."""
+    params = solve(problem).params
+    sigma = np.linalg.svd(params.W @ params.H, compute_uv=False)
     return int(np.sum(sigma > 1e-6 * (1.0 + sigma[0])))
 
 

@@ -37,7 +37,7 @@ def measure_first_order(draw: Draw) -> Measurement:
     best = minimum(draw._replace(key=0, scale=1.0))
     if best.failure:
         return Measurement(failure=best.failure)
-    values = {"bound": float(bound), "f - f*": there.value - best.certified.value}
+    values = {"bound": float(bound), "f - f*": there.value - best.certificate.value}
     rounding = ROUNDING * by_hand.size(point) * (1.0 + there.value) / min(1.0, float(problem.nu))
     return Measurement(values, {"bound": rounding, "f - f*": 0.0})
 
@@ -65,8 +65,8 @@ def measure_dual(draw: Draw) -> Measurement:
         return Measurement(failure=found.failure)
     problem = draw.problem
     bounds = [local_bound(problem, examine(problem, other.point())).value for other in points(draw, 20)]
-    values = {"bounds": np.array(bounds), "bound at the minimum": found.certified.lower_bound}
-    return Measurement(values, {"bounds": 0.0, "bound at the minimum": 32 * EPS * (1.0 + found.certified.value)})
+    values = {"bounds": np.array(bounds), "bound at the minimum": found.certificate.lower_bound}
+    return Measurement(values, {"bounds": 0.0, "bound at the minimum": 32 * EPS * (1.0 + found.certificate.value)})
 
 
 def predict_dual(draw: Draw) -> Mapping[str, Any]:
@@ -84,7 +84,7 @@ def measure_order(draw: Draw) -> Measurement:
     above, gaps = [], []
     for scale in (2e-4, 1e-4):
         there = examine(problem, perturb(problem, found.params, 1, scale))
-        above.append(there.value - found.certified.value)
+        above.append(there.value - found.certificate.value)
         gaps.append(there.value - local_bound(problem, there).value)
     orders = {
         "order of f - f*": math.log2(above[0] / above[1]),

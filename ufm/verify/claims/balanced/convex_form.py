@@ -26,9 +26,9 @@ def measure_convex_form(draw: Draw) -> Measurement:
         excess.append((decays - nuclear(draw, W @ H)) / decays)
     Z = draw.point().W @ draw.point().H
     size = float(np.linalg.norm(Z))
-    value = found.certified.value
+    value = found.certificate.value
     values = {"excess": min(excess), "decay": nuclear(draw, Z), "logits": Z, "balance": 0.0, "gap": value}
-    values["gap"] = found.certified.gap
+    values["gap"] = found.certificate.gap
     tolerances = {
         "excess": ROUNDING,
         "decay": ROUNDING * size,
@@ -69,7 +69,7 @@ def measure_ratio(draw: Draw) -> Measurement:
     ratios = np.linalg.svd(G, compute_uv=False)[: draw.K - 1] / float(problem.nu)
     # G changes by at most |Z - Z*| / N.
     tolerance = found.allowance(float(np.max(ratios))) / (float(problem.nu) * problem.N)
-    values = {"ratios": ratios, "ratio": found.certified.dual_ratio}
+    values = {"ratios": ratios, "ratio": found.certificate.dual_ratio}
     return Measurement(values, dict.fromkeys(values, tolerance))
 
 

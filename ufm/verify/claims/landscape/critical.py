@@ -84,7 +84,7 @@ def measure_escape(case: Case) -> Measurement:
     found = critical(case)
     if found.failure or found.spectrum is None:
         return Measurement(failure=found.failure or "the spectrum is not affordable")
-    problem, params, certificate = found.problem, found.params, found.certified
+    problem, params, certificate = found.problem, found.params, found.certificate
     lam_W, lam_H, nu = float(problem.lam_W), float(problem.lam_H), float(problem.nu)
     U, gains, Vt = np.linalg.svd(examine(problem, params).G, full_matrices=False)
     mu = (lam_W + lam_H) / 2 - np.hypot((lam_W - lam_H) / 2, gains[0])

@@ -93,7 +93,7 @@ def measure_spurious(case: Spurious) -> Measurement:
     if len(seen) < 2:
         return Measurement(failure="sixty starts ended at one value")
     found = [settle(case.problem, start=params, solver=STAY) for _, params in sorted(seen.items())]
-    certificates = [point.certified for point in found]
+    certificates = [point.certificate for point in found]
     lost = np.linalg.norm(found[1].params.H, axis=0) <= 1e-6
     values = {
         "verdicts": " ".join(c.verdict.name for c in certificates),

@@ -1,4 +1,4 @@
-"""Minority collapse: the exact decay and the exact imbalance from which the small classes coincide (3.4, 3.6).
+"""Minority collapse: the exact decay and the exact imbalance from which the small classes coincide (3.4).
 
 Each threshold is measured as a root: on the branch of critical points where the small classes coincide, the Hessian's
 determinant on the plane in which two of them part changes its sign. Class sizes are real numbers where a ratio is
@@ -7,21 +7,16 @@ varied (`ufm.verify.sizes`).
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 
 import theory
-from ufm.models import layer_peeled
-from ufm.problem import Params, Problem
-from ufm.start import random_start
+from ufm.problem import Problem
 from ufm.verify.claim import Claim, Measurement
-from ufm.verify.experiment import EPS, Settled, settle
-from ufm.verify.sizes import collapsed_branch, leaving, peeled, with_sizes
-
-ROOT = 2.0**12 * EPS  # relative
+from ufm.verify.experiment import Settled, settle
+from ufm.verify.sizes import CROSSING, ROOT, STAY, crossing, with_sizes
 
 
 class Decayed(NamedTuple):
@@ -48,29 +43,6 @@ class Grown(NamedTuple):
     n_B: int
     lam_W: float
     lam_H: float
-
-
-class Peeled(NamedTuple):
-    """k_A large and k_B small classes within norm budgets; stated: R_0 as the theory reference prints it."""
-
-    k_A: int
-    k_B: int
-    E_W: float
-    E_H: float
-    stated: str
-
-
-def crossing(problem_at: Callable[[float], Problem], small: tuple[int, ...], low: float, high: float) -> float:
-    """The root in x of the determinant on the collapsed branch of problem_at(e^x), as e^x."""
-    last: Params | None = None
-
-    def height(x: float) -> float:
-        nonlocal last
-        problem = problem_at(math.exp(x))
-        last = collapsed_branch(problem, small, random_start(problem) if last is None else last)
-        return leaving(problem, last, *small[:2])
-
-    return math.exp(brentq(height, math.log(low), math.log(high), xtol=4 * EPS, rtol=4 * EPS))  # pyright: ignore
 
 
 def measure_decay(setting: Decayed) -> Measurement:
@@ -101,32 +73,6 @@ def predict_growth(setting: Grown) -> Mapping[str, Any]:
     return {"R": theory.imbalance.minority_collapse_ratio(**setting._asdict())}
 
 
-def measure_peeled(setting: Peeled) -> Measurement:
-    """R_0, and whether the printed digits agree with it."""
-    K, model = setting.k_A + setting.k_B, layer_peeled(setting.E_W, setting.E_H)
-    R = crossing(
-        lambda R: peeled([R] * setting.k_A + [1.0] * setting.k_B, K, model), tuple(range(setting.k_A, K)), 1.0, 1e4
-    )
-    last_digit = 10.0 ** -len(setting.stated.partition(".")[2])
-    return Measurement({"R0": R, "digits": R}, {"R0": ROOT * R, "digits": last_digit / 2})
-
-
-def predict_peeled(setting: Peeled) -> Mapping[str, Any]:
-    """From the multiplier of the budget; as printed."""
-    arguments = {"k_A": setting.k_A, "k_B": setting.k_B, "E_W": setting.E_W, "E_H": setting.E_H}
-    return {"R0": theory.layer_peeled.minority_collapse_ratio(**arguments), "digits": float(setting.stated)}
-
-
-PEELED = (
-    Peeled(5, 5, 1.0, 5.0, "12.192447"),
-    Peeled(5, 5, 1.0, 10.0, "81.102206"),
-    Peeled(3, 7, 1.0, 5.0, "245.49693"),
-    Peeled(2, 3, 1.0, 2.0, "11.144388"),
-    Peeled(1, 4, 1.0, 3.0, "2910.1898"),
-    Peeled(3, 2, 1.0, 3.0, "6.25098"),
-)
-
-
 class Unequal(NamedTuple):
     """Two large classes, two small ones, and N nu."""
 
@@ -138,7 +84,7 @@ class Unequal(NamedTuple):
 def unequal(setting: Unequal) -> Settled:
     """The minimum at lam_W = lam_H."""
     nu = setting.N_nu / sum(setting.n)
-    return settle(with_sizes(setting.n, 4, nu, nu))
+    return settle(with_sizes(setting.n, 4, nu, nu), solver=STAY)
 
 
 def measure_unequal(setting: Unequal) -> Measurement:
@@ -174,9 +120,6 @@ def predict_unequal(setting: Unequal) -> Mapping[str, Any]:
     return {"rank": rank, "distance": distance, "cos h": 1.0, "cos w": 1.0}
 
 
-TOLERANCE = "4096 eps relative: rounding of the determinant over its slope; Newton follows the branch to rounding"
-
-
 def decay_settings(full: bool) -> Iterable[Decayed]:
     """No bias, a free and a penalised one."""
     yield Decayed((4, 4, 2, 2), (2, 3), None, 3.0)
@@ -191,7 +134,7 @@ CLAIMS = (
         "The small classes coincide, classifiers and features, exactly from nu = sqrt(n_B)/N on, whatever the bias.",
         "Hong and Ling (JMLR 2024) for the phenomenon; the exact threshold derived for this project",
         "cross-entropy with decay, two class sizes, d >= K",
-        TOLERANCE,
+        CROSSING,
         decay_settings,
         measure_decay,
         predict_decay,
@@ -202,7 +145,7 @@ CLAIMS = (
         "At fixed decays the small classes coincide exactly from the imbalance R = (1/(nu sqrt n_B) - k_B)/k_A on.",
         "derived for this project",
         "as 3.4-collapse; n_A real",
-        TOLERANCE,
+        CROSSING,
         lambda full: [Grown(2, 2, 1, 0.02, 0.08), Grown(1, 3, 2, 0.01, 0.004)],
         measure_growth,
         predict_growth,
@@ -217,17 +160,6 @@ CLAIMS = (
         lambda full: [Unequal((30, 30, 2, 1), 2.52), Unequal((30, 30, 2, 2), 2.52)],
         measure_unequal,
         predict_unequal,
-        boundary=True,
-    ),
-    Claim(
-        "3.6-ratio",
-        "Within norm budgets the small classes coincide exactly from a finite imbalance R_0 on.",
-        "Fang et al. (PNAS 2021) for the limit R -> infinity; the finite threshold derived for this project",
-        "layer-peeled model, two class sizes, d >= K; n_A real",
-        TOLERANCE + "; the reference's six numbers to the digits they have",
-        lambda full: PEELED,
-        measure_peeled,
-        predict_peeled,
         boundary=True,
     ),
 )
