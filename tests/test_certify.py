@@ -10,10 +10,11 @@ from dense_oracle import Dense
 
 import ufm
 from theory import NotApplicable, cross_entropy, mse
-from ufm.certify.duality import local_bound, lower_bound
+from ufm.certify.duality import local_bound
 from ufm.certify.escape import escape_direction
 from ufm.certify.lanczos import smallest_eigenpair
 from ufm.certify.point import Point, examine
+from ufm.certify.relaxation import lower_bound
 
 BIAS = [None, 0.0, 1e-2, 0.3]
 

@@ -25,6 +25,7 @@ from ufm.models import (
     normalized_features,
     relu_features,
 )
+from ufm.multistart import BestFound, best_found
 from ufm.problem import Params, Problem
 from ufm.solve import Progress, Solution, Trajectory, solve
 from ufm.solvers.first_order import FirstOrder
@@ -37,6 +38,7 @@ from ufm.verify.compare import Comparison, compare
 __all__ = [
     "LBFGS",
     "MSE",
+    "BestFound",
     "Bilinear",
     "Certificate",
     "Collapse",
@@ -59,6 +61,7 @@ __all__ = [
     "TrustRegion",
     "UserLoss",
     "Verdict",
+    "best_found",
     "certify",
     "collapse",
     "compare",

@@ -8,7 +8,8 @@ A loss is a frozen dataclass registered as a pytree, with
     conjugate: a method or None  conjugate(G, Y) -> [C], sup_z <g, z> - loss(z, y); +inf outside its domain (NumPy)
     rank_bound: method or None   rank_bound(Y, sizes, nu, lam_b, d): a lower bound on f that uses rank(W H) <= d (NumPy)
     repair(G, Y, sizes)          a point of the conjugate's domain near G that keeps 1^T G and, when it is 0, G sizes
-    margin_bound: method or None margin_bound(m, K): phi of T12, a lower bound on the loss at the margin m (NumPy)
+    margin_bound: method or None margin_bound(m, K): phi of T12, a lower bound on the loss at the margin m (NumPy), with
+                                 margin_slope(m, K), phi', which falls to one least value and then rises
     check(problem, who)          raises if the loss cannot work on this problem's targets and model
 
 Z are the logits of ufm.models: [K, N], or [N, N] similarities for SupCon. In conjugate, repair and rank_bound, C is the
@@ -220,6 +221,16 @@ class Focal:
         """
         surprise = np.logaddexp(0.0, np.log(K - 1.0) - np.asarray(m, float))
         return (-np.expm1(-surprise)) ** float(self.gamma) * surprise
+
+    def margin_slope(self, m: np.ndarray, K: int) -> np.ndarray:
+        """phi'(m) = -(1 - p)^gamma [(1 - p) - gamma p log p], p = 1 / (1 + (K-1) e^-m) (T13).
+
+        It has one least value: its derivative in p has the sign of 1 + 2 gamma - gamma L (1 - gamma p / (1 - p)) with
+        L = -log p, which changes once, as the product of L and the bracket falls for as long as it is positive.
+        """
+        surprise = np.logaddexp(0.0, np.log(K - 1.0) - np.asarray(m, float))
+        p, rest = np.exp(-surprise), -np.expm1(-surprise)
+        return -(rest ** float(self.gamma)) * (rest + float(self.gamma) * p * surprise)
 
     def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         """G itself: there is no conjugate, so no domain either."""

@@ -90,8 +90,8 @@ class Problem:
 
     @property
     def nu(self) -> Any:
-        """sqrt(lam_W lam_H), the weight of the nuclear norm |WH|_* in the convex form (T2)."""
-        return self.lam_W**0.5 * self.lam_H**0.5
+        """sqrt(lam_W lam_H) / tau, the weight of the nuclear norm of the logits tau W H in the convex form (T2)."""
+        return self.lam_W**0.5 * self.lam_H**0.5 / self.tau
 
     def group_targets(self) -> np.ndarray:
         """[K, C] target of each group; NumPy."""
@@ -152,7 +152,8 @@ class Problem:
     def bend(self, params: Params, grad: Params, direction: Params) -> Params:
         """What the Riemannian Hessian times `direction` has less than the Euclidean one, before projection."""
         flat = None if params.b is None else jnp.zeros_like(params.b)
-        return self._blockwise(lambda s, c, x, g, v: s.bend(x, g, v, c), params, grad, direction)._replace(b=flat)
+        bent = self._blockwise(lambda s, c, x, g, v: v * s.multiplier(x, g, c), params, grad, direction)
+        return bent._replace(b=flat)
 
     def retract(self, params: Params, step: Params, length: Any = 1.0) -> Params:
         """The point of the model that is reached from `params` along the tangent vector length * step."""

@@ -3,10 +3,14 @@
 A space sees a block as columns x_1, ..., x_m in R^d: the features, or the rows of W. Its methods are
 
     tangent(x, g, v, columns)   v projected on the directions that are free at x, where the objective's gradient is g
-    bend(x, g, v, columns)      what the Riemannian Hessian has less than the Euclidean one, before projection
+                                (NumPy or jax)
+    multiplier(x, g, columns)   [m] what the Riemannian Hessian has less than the Euclidean one: multiplier_i v_i
+                                (NumPy or jax)
     retract(x, v, columns)      the point of the space that is reached from x along the tangent vector v
     project(x, columns)         a nearby point of the space (NumPy or jax)
     weight(lam, columns)        a positive number: the metric in which the Hessian is well conditioned
+    shell(columns)              [m] v with sum_i v_i |x_i|^2 = m on the space; None where norms are free (NumPy)
+    least(u, lam, columns)      inf over the space of <u, x>, plus lam/2 |x|^2 where it decays; a lower bound (NumPy)
 
 `columns` says how many samples a column stands for (see `Columns`). decays: the squared norm is part of the objective.
 rotates: x -> R x with R orthogonal in R^d maps the space onto itself.
@@ -17,6 +21,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 class Columns(NamedTuple):
@@ -37,10 +42,12 @@ class Space(Protocol):
     rotates: ClassVar[bool]
 
     def tangent(self, x: Any, g: Any, v: Any, columns: Columns) -> Any: ...
-    def bend(self, x: Any, g: Any, v: Any, columns: Columns) -> Any: ...
+    def multiplier(self, x: Any, g: Any, columns: Columns) -> Any: ...
     def retract(self, x: Any, v: Any, columns: Columns) -> Any: ...
     def project(self, x: Any, columns: Columns) -> Any: ...
     def weight(self, lam: Any, columns: Columns) -> Any: ...
+    def shell(self, columns: Columns) -> np.ndarray | None: ...
+    def least(self, u: np.ndarray, lam: float | None, columns: Columns) -> float: ...
 
 
 @jax.tree_util.register_dataclass
@@ -54,8 +61,8 @@ class Euclidean:
     def tangent(self, x: Any, g: Any, v: Any, columns: Columns) -> Any:
         return v
 
-    def bend(self, x: Any, g: Any, v: Any, columns: Columns) -> Any:
-        return jnp.zeros_like(v)
+    def multiplier(self, x: Any, g: Any, columns: Columns) -> Any:
+        return 0.0 * columns.multiplicity
 
     def retract(self, x: Any, v: Any, columns: Columns) -> Any:
         return x + v
@@ -65,6 +72,12 @@ class Euclidean:
 
     def weight(self, lam: Any, columns: Columns) -> Any:
         return lam
+
+    def shell(self, columns: Columns) -> np.ndarray | None:
+        return None
+
+    def least(self, u: np.ndarray, lam: float | None, columns: Columns) -> float:
+        return -float(np.sum(u**2)) / (2 * _number(lam))
 
 
 @jax.tree_util.register_dataclass
@@ -85,8 +98,8 @@ class Spheres:
     def tangent(self, x: Any, g: Any, v: Any, columns: Columns) -> Any:
         return v - x * (_inner(x, v) / _inner(x, x))
 
-    def bend(self, x: Any, g: Any, v: Any, columns: Columns) -> Any:
-        return v * (_inner(x, g) / _inner(x, x))
+    def multiplier(self, x: Any, g: Any, columns: Columns) -> Any:
+        return _inner(x, g) / _inner(x, x)
 
     def retract(self, x: Any, v: Any, columns: Columns) -> Any:
         return self.project(x + v, columns)
@@ -96,6 +109,12 @@ class Spheres:
 
     def weight(self, lam: Any, columns: Columns) -> Any:
         return 1.0 / (columns.mass * self.radius**2)
+
+    def shell(self, columns: Columns) -> np.ndarray | None:
+        return 1.0 / (float(self.radius) ** 2 * np.asarray(columns.multiplicity))
+
+    def least(self, u: np.ndarray, lam: float | None, columns: Columns) -> float:
+        return -float(self.radius) * float(np.sum(np.sqrt(_inner(u, u) * columns.multiplicity)))
 
 
 @jax.tree_util.register_dataclass
@@ -116,11 +135,11 @@ class Budget:
 
     def tangent(self, x: Any, g: Any, v: Any, columns: Columns) -> Any:
         normal = x / columns.share
-        return v - normal * (jnp.sum(normal * v) / jnp.sum(normal**2))
+        return v - normal * ((normal * v).sum() / (normal**2).sum())
 
-    def bend(self, x: Any, g: Any, v: Any, columns: Columns) -> Any:
+    def multiplier(self, x: Any, g: Any, columns: Columns) -> Any:
         normal = x / columns.share
-        return v / columns.share * (jnp.sum(normal * g) / jnp.sum(normal**2))
+        return (normal * g).sum() / (normal**2).sum() / columns.share
 
     def retract(self, x: Any, v: Any, columns: Columns) -> Any:
         return self.project(x + v, columns)
@@ -132,6 +151,16 @@ class Budget:
     def weight(self, lam: Any, columns: Columns) -> Any:
         return 1.0 / (columns.mass * self.mean_square)
 
+    def shell(self, columns: Columns) -> np.ndarray | None:
+        return np.size(columns.share) / (self._total(columns) * np.asarray(columns.share))
+
+    def least(self, u: np.ndarray, lam: float | None, columns: Columns) -> float:
+        return -float(np.sqrt(self._total(columns) * np.sum(u**2 * columns.share)))
+
+    def _total(self, columns: Columns) -> float:
+        """The sum of |x_i|^2 / share_i."""
+        return float(self.mean_square) * float(np.sum(columns.multiplicity / columns.share))
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
@@ -142,10 +171,10 @@ class Nonnegative:
     rotates: ClassVar[bool] = False
 
     def tangent(self, x: Any, g: Any, v: Any, columns: Columns) -> Any:
-        return jnp.where((x > 0) | (g < 0), v, 0.0)
+        return v * ((x > 0) | (g < 0))
 
-    def bend(self, x: Any, g: Any, v: Any, columns: Columns) -> Any:
-        return jnp.zeros_like(v)
+    def multiplier(self, x: Any, g: Any, columns: Columns) -> Any:
+        return 0.0 * columns.multiplicity
 
     def retract(self, x: Any, v: Any, columns: Columns) -> Any:
         return jnp.maximum(x + v, 0.0)
@@ -155,6 +184,12 @@ class Nonnegative:
 
     def weight(self, lam: Any, columns: Columns) -> Any:
         return lam
+
+    def shell(self, columns: Columns) -> np.ndarray | None:
+        return None
+
+    def least(self, u: np.ndarray, lam: float | None, columns: Columns) -> float:
+        return -float(np.sum(np.minimum(u, 0.0) ** 2)) / (2 * _number(lam))
 
 
 @jax.tree_util.register_dataclass
@@ -171,10 +206,10 @@ class Fixed:
     rotates: ClassVar[bool] = False
 
     def tangent(self, x: Any, g: Any, v: Any, columns: Columns) -> Any:
-        return jnp.zeros_like(v)
+        return 0.0 * v
 
-    def bend(self, x: Any, g: Any, v: Any, columns: Columns) -> Any:
-        return jnp.zeros_like(v)
+    def multiplier(self, x: Any, g: Any, columns: Columns) -> Any:
+        return 0.0 * columns.multiplicity
 
     def retract(self, x: Any, v: Any, columns: Columns) -> Any:
         return x
@@ -185,7 +220,18 @@ class Fixed:
     def weight(self, lam: Any, columns: Columns) -> Any:
         return 1.0
 
+    def shell(self, columns: Columns) -> np.ndarray | None:
+        return None
+
+    def least(self, u: np.ndarray, lam: float | None, columns: Columns) -> float:
+        return float(np.sum(u * np.asarray(self.value).T))
+
 
 def _inner(x: Any, y: Any) -> Any:
     """[m] inner products of the columns."""
     return (x * y).sum(axis=0)
+
+
+def _number(lam: float | None) -> float:
+    assert lam is not None, "a space that decays has a decay"
+    return lam

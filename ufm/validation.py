@@ -12,7 +12,7 @@ from ufm.problem import Params, Problem
 from ufm.spaces import Budget, Fixed, Space, Spheres
 
 INSIDE = 1e-6  # relative distance from its space up to which a start is taken, and moved there
-SPACE_METHODS = ("tangent", "bend", "retract", "project", "weight", "decays", "rotates")
+SPACE_METHODS = ("tangent", "multiplier", "retract", "project", "weight", "shell", "least", "decays", "rotates")
 # Beyond these the squares and products of ordinary numbers with a decay leave float64's range.
 SMALLEST, LARGEST = 1e-100, 1e100
 

@@ -6,23 +6,29 @@ from typing import Any
 
 import numpy as np
 
-from ufm.certify.curvature import Curvature, curvature
-from ufm.certify.duality import lower_bound
+from ufm.certify.curvature import curvature
 from ufm.certify.escape import escape_direction
 from ufm.certify.point import Point, check_finite, dual_ratio, examine
+from ufm.certify.relaxation import lower_bound
+from ufm.certify.spectrum import Curvature
 from ufm.checks import positive
 from ufm.problem import Params, Problem
+from ufm.spaces import Budget
 from ufm.validation import check_params, check_problem
 
 
 class Verdict(IntEnum):
     """What a point is.
 
-    GLOBAL_MINIMUM: critical, and no point is lower by more than the stated gap (proved by duality).
+    GLOBAL_MINIMUM: critical, and no point is lower by more than the stated gap (proved: `bound_method`).
     LOCAL_MINIMUM: critical, no negative eigenvalue, and every zero mode is a symmetry; global optimality is open.
     STRICT_SADDLE: critical, with a direction of negative curvature.
-    DEGENERATE: critical, but the second order does not decide (zero modes beyond the symmetries, or not counted).
+    DEGENERATE: critical, but the second order does not decide: zero modes beyond the symmetries, or not counted, or
+        features at zero that nothing holds there.
     NOT_CRITICAL: the gradient is above the tolerance.
+
+    Critical, eigenvalues and zero modes refer to the tangent space of the model's spaces at the point; of features
+    >= 0, to the face of those that are free.
     """
 
     GLOBAL_MINIMUM = 0
@@ -38,11 +44,13 @@ class Certificate:
 
     Attributes:
         verdict, reason: what the point is, and why in one sentence.
-        value: f. grad_norm: infinity norm of its gradient; grad_W, grad_H, grad_b: of its blocks (b: NaN without bias).
+        value: f. grad_norm: infinity norm of its gradient in the tangent space; grad_W, grad_H, grad_b: of its blocks
+            (NaN for a block that the model does not have).
         balance: |lam_W W^T W - lam_H H H^T|_F, 0 at every critical point (T1).
-        nuclear_excess: lam_W/2 |W|^2 + lam_H/2 |H|^2 - nu |WH|_*, >= 0, and 0 at every critical point (T1, T2).
+        nuclear_excess: lam_W/2 |W|^2 + lam_H/2 |H|^2 - nu |tau WH|_*, >= 0, and 0 at every critical point (T1, T2).
         dual_ratio: |G|_2 / nu, G the gradient in the logits; with a convex loss a critical point is a global
             minimum if it is <= 1, and only if unless d cuts the rank (T3, T9).
+            These three are NaN unless W and H range over all matrices with decay on both.
         lower_bound: a number <= f* (-inf if nothing is proved); bound_method: where it comes from.
         gap: value - lower_bound >= f - f*.
         smallest_eigenvalue, eigenvalue_residual: of the Hessian; some eigenvalue lies within the residual.
@@ -51,8 +59,9 @@ class Certificate:
             nullity equals it (T16).
         spectrum: every Hessian eigenvalue, ascending, or None where that is not affordable.
         curvature_method: how the second order was found.
-        escape: T5's unit direction; escape_curvature: <D, Hess D> measured along it;
-            escape_predicted: T5's exact eigenvalue, valid at critical points where W has a null vector.
+        escape: the unit direction (u e^T, e v^T) of the slack matrix (T5, 1.3), e the direction of R^d that W and H
+            use least; escape_curvature: <D, Hess D> measured along it (NaN, and escape zero, if nothing of it is
+            tangent); escape_predicted: its exact eigenvalue where W and H leave a dimension unused.
         gtol, gap_tolerance, curvature_tolerance: what was called zero.
     """
 
@@ -94,7 +103,7 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
     Raises:
         TypeError, ValueError: a problem, parameters or tolerances that cannot work.
     Source:
-        T1-T5, T14, T15; Haeffele and Vidal (CVPR 2017), Zhu et al. (NeurIPS 2021) for T3 and T5's direction.
+        T1-T5, T14, T15, 1.2, 1.3; Haeffele and Vidal (CVPR 2017), Zhu et al. (NeurIPS 2021) for T3 and T5's direction.
     """
     check_problem(problem, "certify")
     gtol, gap_tolerance = positive(gtol, "gtol", "certify"), positive(gap_tolerance, "gap_tolerance", "certify")
@@ -104,10 +113,10 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
     second = curvature(problem, point, critical=point.grad_norm <= gtol)
     escape = escape_direction(problem, point)
     gap = float(point.value - bound.value)
-    verdict, reason = _judge(point, gap, second, escape.curvature, gtol, gap_tolerance)
+    verdict, reason = _judge(point, gap, bound.method, second, escape.curvature, gtol, gap_tolerance)
     return Certificate(
         verdict=verdict,
-        reason=reason,
+        reason=reason if verdict is Verdict.NOT_CRITICAL else reason + _inward(problem, point),
         value=point.value,
         grad_norm=point.grad_norm,
         **_first_order(problem, point),
@@ -131,14 +140,16 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
 
 
 def _first_order(problem: Problem, point: Point) -> dict[str, float]:
-    """The gradient's blocks and what T1 says of critical points."""
-    W, H, b = point.params
+    """The gradient's blocks and, with decay on all matrices, what T1 says of critical points."""
+    sizes = [np.nan if block is None else float(np.max(np.abs(block))) for block in point.grad]
+    found = dict(zip(("grad_W", "grad_H", "grad_b"), sizes, strict=True))
+    if not problem.euclidean:
+        return {**found, "balance": np.nan, "nuclear_excess": np.nan, "dual_ratio": np.nan}
+    W, H, _ = point.params
     lam_W, lam_H = float(problem.lam_W), float(problem.lam_H)
-    nuclear = float(np.sum(np.linalg.svd(W @ H, compute_uv=False)))
+    nuclear = float(problem.tau) * float(np.sum(np.linalg.svd(W @ H, compute_uv=False)))
     return {
-        "grad_W": float(np.max(np.abs(point.grad.W))),
-        "grad_H": float(np.max(np.abs(point.grad.H))),
-        "grad_b": np.nan if b is None else float(np.max(np.abs(point.grad.b))),
+        **found,
         "balance": float(np.linalg.norm(lam_W * W.T @ W - lam_H * H @ H.T)),
         "nuclear_excess": float(lam_W * np.sum(W**2) + lam_H * np.sum(H**2)) / 2 - float(problem.nu) * nuclear,
         "dual_ratio": dual_ratio(problem, point),
@@ -146,19 +157,30 @@ def _first_order(problem: Problem, point: Point) -> dict[str, float]:
 
 
 def _judge(
-    point: Point, gap: float, second: Curvature, escape: float, gtol: float, gap_tolerance: float
+    point: Point, gap: float, method: str, second: Curvature, escape: float, gtol: float, gap_tolerance: float
 ) -> tuple[Verdict, str]:
-    known = f"f exceeds f* by at most {gap:.1e}" if np.isfinite(gap) else "no lower bound is known for this loss"
+    known = f"f exceeds f* by at most {gap:.1e}" if np.isfinite(gap) else f"no lower bound is known ({method})"
     if point.grad_norm > gtol:
         return Verdict.NOT_CRITICAL, f"gradient {point.grad_norm:.1e} > gtol {gtol:.1e}; {known}"
     if gap <= gap_tolerance * (1.0 + abs(point.value)):
-        return Verdict.GLOBAL_MINIMUM, f"no point is lower by more than {gap:.1e} (duality)"
-    lowest = min(second.smallest, escape)
+        return Verdict.GLOBAL_MINIMUM, f"no point is lower by more than {gap:.1e} ({method})"
+    lowest = float(np.fmin(second.smallest, escape))
     if lowest < -second.tolerance:
         return Verdict.STRICT_SADDLE, f"curvature {lowest:.3e} < 0 along a known direction"
+    if second.weak:
+        return Verdict.DEGENERATE, f"{second.weak} features at zero have a zero multiplier: nothing holds them there"
     if second.nullity is not None and second.nullity == second.symmetry:
         modes = f"no negative eigenvalue, and the {second.nullity} zero modes are symmetries"
         return Verdict.LOCAL_MINIMUM, f"{modes}; {known}"
     if second.nullity is None:
         return Verdict.DEGENERATE, "no negative curvature was found, but the zero modes could not be counted"
     return Verdict.DEGENERATE, f"{second.nullity} zero modes, of which only {second.symmetry} are symmetries"
+
+
+def _inward(problem: Problem, point: Point) -> str:
+    """A budget is an inequality in the literature: whether f would fall if less of it were used."""
+    blocks = ((problem.model.W, point.params.W, point.ambient.W), (problem.model.H, point.params.H, point.ambient.H))
+    for space, x, g in blocks:
+        if isinstance(space, Budget) and float(np.sum(x * g)) > 1e-9 * (1.0 + abs(point.value)):
+            return "; a budget has a negative multiplier: f falls inside, where an inequality would allow to go"
+    return ""

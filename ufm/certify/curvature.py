@@ -17,38 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from ufm.certify.duality import class_gradient
 from ufm.certify.lanczos import smallest_eigenpair
+from ufm.certify.manifold import loss_hessians, manifold_curvature
+from ufm.certify.minorant import class_gradient
 from ufm.certify.point import Point, as_float64, check_finite, examine, hessian_operator, length, packing
+from ufm.certify.spectrum import DENSE, Curvature, free_shift, rotations, tolerance
 from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
 from ufm.reduction import lift_params, merge, merge_params
 from ufm.validation import check_params, check_problem
-
-DENSE = 2000  # the largest matrix that is diagonalised densely
-
-
-class Curvature(NamedTuple):
-    """What is known of the Hessian's spectrum.
-
-    smallest: the smallest eigenvalue found, with its residual (some eigenvalue lies within it).
-    index, nullity: numbers of eigenvalues < -tolerance and within it; None where the method cannot count them, and
-        no nullity away from critical points, where zero modes have no meaning.
-    symmetry: dimension of the orbit of the point under the problem's symmetries, a lower bound on the nullity at
-        every critical point.
-    tolerance: below it an eigenvalue is called zero: rounding, plus the share of the gradient that is not zero.
-    spectrum: every eigenvalue, ascending, or None.
-    method: how.
-    """
-
-    smallest: float
-    residual: float
-    index: int | None
-    nullity: int | None
-    symmetry: int
-    tolerance: float
-    spectrum: np.ndarray | None
-    method: str
 
 
 class _Frame(NamedTuple):
@@ -68,6 +45,8 @@ class _Frame(NamedTuple):
 
 def curvature(problem: Problem, point: Point, critical: bool) -> Curvature:
     """The spectrum of the Hessian at `point`, as much of it as is affordable; zero modes counted where critical."""
+    if not problem.euclidean:
+        return manifold_curvature(problem, point, critical)
     frame = _frame(problem, point)
     total = sum(x.size for x in point.params if x is not None)
     collapsed = frame.dropped <= 1e-6 * max(length(point.params), frame.unit)
@@ -103,14 +82,9 @@ def hessian_spectrum(problem: Problem, params: Params) -> np.ndarray:
     return found
 
 
-def _free_shift(problem: Problem) -> int:
-    """1 if b + c 1 leaves f unchanged for every c."""
-    return int(problem.loss.shift_invariant and problem.lam_b is not None and float(problem.lam_b) == 0.0)
-
-
 def _symmetry(problem: Problem, rank: int) -> int:
     """Dimension of the orbit of a point of this rank under rotations of R^d and the free shift of b."""
-    return rank * (2 * problem.d - rank - 1) // 2 + _free_shift(problem)
+    return rotations(rank, problem.d) + free_shift(problem)
 
 
 def _frame(problem: Problem, point: Point) -> _Frame:
@@ -131,15 +105,15 @@ def _frame(problem: Problem, point: Point) -> _Frame:
 
 
 def _tolerance(point: Point, frame: _Frame, critical: bool, largest: float, dimension: int, dropped: float) -> float:
-    """What an eigenvalue must exceed not to be called zero.
-
-    Differentiating f(W R, R^T H) = f(W, H) twice shows that a rotation's tangent t has |Hess t| <= |grad f|, and |t| is
-    at least the smallest scale of the point; to that comes rounding, and the Hessian's change over what was dropped.
-    """
-    rounding = (4 * (dimension + 1) * np.finfo(np.float64).eps + dropped) * largest
-    # Where the point itself is nearly zero the quotient says nothing, and must not swallow the spectrum.
-    share = min(4 * length(point.grad) / frame.scale, 1e-2 * float(frame.problem.nu))
-    return rounding + share if critical else rounding
+    return tolerance(
+        point,
+        scale=frame.scale,
+        largest=largest,
+        dimension=dimension,
+        dropped=dropped,
+        stiffness=frame.problem.stiffness(),
+        critical=critical,
+    )
 
 
 def _counted(
@@ -163,15 +137,17 @@ def _structured_spectrum(problem: Problem, frame: _Frame) -> np.ndarray:
     core = frame.params if r else Params(np.zeros((K, 1)), np.zeros((1, C)), frame.params.b)
     at = examine(frame.problem, core)
     parts = [np.linalg.eigvalsh(_dense(frame.problem, core)) if r else _bias_only(frame.problem, core)]
-    gains = np.linalg.svd(class_gradient(frame.problem, at.G), compute_uv=False)
+    tau = float(problem.tau)
+    gains = tau * np.linalg.svd(class_gradient(frame.problem, at.G), compute_uv=False)
     spread = np.hypot((lam_W - lam_H) / 2, gains)
     parts += [np.repeat((lam_W + lam_H) / 2 + sign * spread, d - r) for sign in (-1, 1)]
     parts.append(np.full(abs(K - C) * (d - r), lam_W if K > C else lam_H))
     if not problem.merged:
         copies = np.asarray(problem.sizes) - 1
         if r:
-            stiffness = _loss_hessians(frame.problem, core)
-            blocks = lam_H * np.eye(r) + np.einsum("ka,jkl,lb->jab", core.W, stiffness, core.W) / N
+            stiffness = loss_hessians(frame.problem, core)
+            bent = np.einsum("ka,jkl,lb->jab", core.W, stiffness, core.W)
+            blocks = lam_H * np.eye(r) + tau**2 / N * bent
             parts.append(np.repeat(np.linalg.eigvalsh(blocks), copies, axis=0).ravel())
         parts.append(np.full(int(np.sum(copies)) * (d - r), lam_H))
     return np.sort(np.concatenate(parts))
@@ -213,9 +189,10 @@ def _core_lanczos(problem: Problem, point: Point, frame: _Frame) -> Curvature:
     tolerance = _tolerance(point, frame, True, largest, dimension, frame.dropped)
 
     lam_W, lam_H = float(problem.lam_W), float(problem.lam_H)
-    gains = np.linalg.svd(class_gradient(frame.problem, examine(frame.problem, frame.params).G), compute_uv=False)
+    at = examine(frame.problem, frame.params)
+    gains = float(problem.tau) * np.linalg.svd(class_gradient(frame.problem, at.G), compute_uv=False)
     outside = np.repeat((lam_W + lam_H) / 2 - np.hypot((lam_W - lam_H) / 2, gains), problem.d - frame.rank)
-    inner = frame.rank * (frame.rank - 1) // 2 + _free_shift(problem)
+    inner = frame.rank * (frame.rank - 1) // 2 + free_shift(problem)
     positive = pair.value - pair.residual > tolerance
     return Curvature(
         # A symmetry mode is an exact zero of the Hessian at a critical point.
@@ -245,7 +222,7 @@ def _orbit_complement(problem: Problem, params: Params) -> Any:
     pack, unpack = packing(params)
     values, Q = np.linalg.eigh(W.T @ W + H @ H.T)
     sums = values[:, None] + values[None, :]
-    shift = _free_shift(problem)
+    shift = free_shift(problem)
 
     def project(x: np.ndarray) -> np.ndarray:
         dW, dH, db = unpack(x)
@@ -272,17 +249,3 @@ def _hessian_rows(problem: Problem, params: Params) -> jax.Array:
     gradient = jax.grad(lambda x: problem.objective(unravel(x)))
     _, product = jax.linearize(gradient, flat)
     return jax.vmap(product)(jnp.eye(flat.size, dtype=flat.dtype))
-
-
-def _loss_hessians(problem: Problem, params: Params) -> np.ndarray:
-    """[K, K, K] second derivative of the loss at the logits of each class (first index: the class)."""
-    with exact():
-        return to_host(_loss_hessians_of(problem.astype(np.float64), as_float64(params)))
-
-
-@jax.jit
-def _loss_hessians_of(problem: Problem, params: Params) -> jax.Array:
-    Z = problem.logits(params)
-    Y = problem.one_hot(Z.dtype)
-    single = jax.hessian(lambda z, y: problem.loss(z[:, None], y[:, None])[0])
-    return jax.vmap(single, in_axes=(1, 1))(Z, Y)

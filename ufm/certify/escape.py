@@ -1,32 +1,35 @@
-"""The way down from a strict saddle: T5's explicit direction, and a descent step along it."""
+"""The way down from a strict saddle: the slack matrix's direction, T5's with decays, and a descent step along it."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from ufm.certify.lanczos import smallest_eigenpair
+from ufm.certify.bounds import has_both_decays, is_closed, local_bound
 from ufm.certify.point import (
     Point,
     along,
     as_float64,
     dual_ratio,
     examine,
-    hessian_operator,
     hessian_product,
     length,
     packing,
     sample_gradient,
     value_at,
 )
+from ufm.certify.slack import Lowest, lowest_slack
+from ufm.certify.spectrum import tangent_eigenpair
 from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
+
+NOTHING = 1e-8  # the length of the tangent part of a unit vector that is rounding
 
 
 class Escape(NamedTuple):
     """A unit direction and the curvature <D, Hess D> along it, measured by a Hessian-vector product.
 
-    predicted: T5's exact eigenvalue (lam_W + lam_H)/2 - sqrt(((lam_W - lam_H)/2)^2 + |G|_2^2); NaN if the direction
-    is not T5's.
+    predicted: the exact eigenvalue where a dimension is spare, T5's or the slack matrix's; NaN if the direction is
+    of another kind. A direction without a tangent part is zero, and its curvature NaN.
     """
 
     direction: Params
@@ -35,35 +38,53 @@ class Escape(NamedTuple):
 
 
 def escape_direction(problem: Problem, point: Point) -> Escape:
-    """T5's direction: x u a^T in W and -y a v^T in H, with W a = 0, H^T a = 0 and (|G|_2, u, v) the top of G.
+    """(u e^T, e v^T) with e orthogonal to the rows of W and to the features, (u, v) lowest in the slack matrix.
 
-    At a critical point where such an a exists it is an exact eigenvector of the Hessian; the curvature returned is
-    measured, so it can be trusted anywhere. Only its sign is a claim.
+    Where such an e exists it is an exact eigenvector of the Hessian; elsewhere e is the nearest to that. The curvature
+    returned is measured, so it can be trusted anywhere. Only its sign is a claim.
 
     Source:
-        Zhu et al. (NeurIPS 2021), proof of Theorem 3.2, for the direction; the eigenpair is derived for this project.
+        Zhu et al. (NeurIPS 2021), proof of Theorem 3.2, for the direction with decays; the eigenpair, and 1.3 of the
+        theory reference for spheres, are derived for this project.
     """
     W, H, b = point.params
+    # With decays the block of unequal sizes is balanced first, so that a small one counts.
+    spread = H @ H.T if W is None else _weight(problem.lam_W) * W.T @ W + _weight(problem.lam_H) * H @ H.T
+    e = np.linalg.eigh(spread)[1][:, 0]
+    u, v, predicted = _lowest_with_decays(problem, point) if problem.euclidean else lowest_slack(problem, point)
+    W_part = None if u is None else np.outer(u, e)
+    bias = None if b is None else np.zeros_like(b)
+    direction, curvature = _measured(problem, point, Params(W_part, np.outer(e, v), bias))
+    return Escape(direction, curvature, predicted)
+
+
+def _weight(lam: float | None) -> float:
+    return 1.0 if lam is None else float(lam)
+
+
+def _lowest_with_decays(problem: Problem, point: Point) -> Lowest:
+    """T5: the slack matrix is [[lam_W, tau G], [tau G^T, lam_H]], and its lowest vector lies along G's top pair."""
     lam_W, lam_H = float(problem.lam_W), float(problem.lam_H)
-    G = sample_gradient(problem, point)
+    G = float(problem.tau) * sample_gradient(problem, point)
     # The Gram matrix is K x K however many samples there are; the top singular vector is all that is needed.
     u = np.linalg.eigh(G @ G.T)[1][:, -1]
     image = G.T @ u
     top = float(np.linalg.norm(image))
     v = image / top if top > 0 else np.zeros_like(image)
-    a = np.linalg.eigh(lam_W * W.T @ W + lam_H * H @ H.T)[1][:, 0]
     angle = 0.5 * np.arctan2(2 * top, lam_H - lam_W)
-    D = Params(np.cos(angle) * np.outer(u, a), -np.sin(angle) * np.outer(a, v), None if b is None else np.zeros_like(b))
-    predicted = (lam_W + lam_H) / 2 - np.hypot((lam_W - lam_H) / 2, top)
-    return Escape(D, _curvature_along(problem, point.params, D), predicted)
+    value = (lam_W + lam_H) / 2 - float(np.hypot((lam_W - lam_H) / 2, top))
+    return Lowest(np.cos(angle) * u, -np.sin(angle) * v, value)
 
 
 def descend(problem: Problem, params: Params) -> Params | None:
     """A point clearly below a strict saddle at `params`, or None if no direction of negative curvature is found."""
     point = examine(problem, Params(*[None if x is None else np.asarray(x, np.float64) for x in params]))
-    if is_benign(problem) and dual_ratio(problem, point) < 1.0 + 1e-6:
+    benign = is_benign(problem)
+    if benign and dual_ratio(problem, point) < 1.0 + 1e-6:
         return None  # T3: a global minimum
-    for direction in (escape_direction, lanczos_direction) if problem.euclidean else (lanczos_direction,):
+    if not has_both_decays(problem) and is_closed(point, local_bound(problem, point)):
+        return None
+    for direction in (escape_direction, lanczos_direction):
         escape = direction(problem, point)
         # Where the gradient matters beside the curvature, the point is on a slope, not at a saddle.
         at_saddle = length(point.grad) <= -1e-3 * escape.curvature
@@ -71,7 +92,7 @@ def descend(problem: Problem, params: Params) -> Params | None:
             step = _step_down(problem, point, escape.direction)
             if step is not None:
                 return step
-        if is_benign(problem):
+        if benign:
             return None  # T4: a saddle would have had the first direction
     return None
 
@@ -91,16 +112,23 @@ def is_benign(problem: Problem) -> bool:
 
 def lanczos_direction(problem: Problem, point: Point) -> Escape:
     """The direction of the smallest Hessian eigenvalue that a Lanczos run finds."""
-    product, dimension = hessian_operator(problem, point.params)
-    pair = smallest_eigenpair(product, dimension, steps=200)
+    pair = tangent_eigenpair(problem, point, steps=200)
     _, unpack = packing(point.params)
+    if pair is None:
+        return Escape(unpack(np.zeros(problem.dimension())), np.nan, np.nan)
     return Escape(unpack(pair.vector), pair.value, np.nan)
 
 
-def _curvature_along(problem: Problem, params: Params, direction: Params) -> float:
+def _measured(problem: Problem, point: Point, direction: Params) -> tuple[Params, float]:
+    """The tangent part of `direction` as a unit vector, and the curvature along it."""
+    inside = problem.tangent(point.params, point.ambient, direction)
+    size = length(inside)
+    if size <= NOTHING:
+        return Params(*[None if x is None else 0.0 * x for x in direction]), np.nan
+    unit = Params(*[None if x is None else x / size for x in inside])
     with exact():
-        image = to_host(hessian_product(problem.astype(np.float64), as_float64(params), as_float64(direction)))
-    return sum(float(np.sum(x * y)) for x, y in zip(direction, image, strict=True) if x is not None)
+        image = to_host(hessian_product(problem.astype(np.float64), as_float64(point.params), unit))
+    return unit, sum(float(np.sum(x * y)) for x, y in zip(unit, image, strict=True) if x is not None)
 
 
 def _step_down(problem: Problem, point: Point, direction: Params) -> Params | None:
