@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.integrate import solve_ivp
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,3 +139,27 @@ def assert_spectrum(hessian: np.ndarray, eigenvalues: np.ndarray, zeros: int | N
     if zeros is not None:
         assert np.sum(eigenvalues == 0.0) == zeros
         assert np.sum(np.abs(found) <= 1e-12 * found[-1]) == zeros
+
+
+def flow(velocity, start, times):
+    """States of dx/dt = velocity(x) at the times > 0, from DOP853."""
+    solution = solve_ivp(
+        lambda _, x: velocity(x), (0.0, times[-1]), start, method="DOP853", t_eval=times, rtol=1e-12, atol=1e-14
+    )
+    assert solution.success
+    return solution.y.T
+
+
+def gradient_flow(dense, W, H, b, times):
+    """(W, H, b) at the times, from the full gradient flow of a dense problem."""
+    K, d, N = *W.shape, H.shape[1]
+
+    def split(x):
+        return (
+            x[: K * d].reshape(K, d),
+            x[K * d : K * d + d * N].reshape(d, N),
+            x[K * d + d * N :] if b is not None else None,
+        )
+
+    start = np.concatenate([part.ravel() for part in (W, H, b) if part is not None])
+    return [split(x) for x in flow(lambda x: -dense.gradient(*split(x)), start, times)]

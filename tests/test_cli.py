@@ -254,7 +254,7 @@ def test_class_sizes_set_K_and_theory_says_why_it_is_silent(capsys):
     assert status == 0
     assert "K=3 classes, sizes 6, 3, 2 (N=11)" in out
     assert "No closed form here: the certificate alone decides." in out
-    assert "sizes (6, 3, 2) differ" in " ".join(out.split())
+    assert "sizes (6, 3, 2) are 3 different ones" in " ".join(out.split())
     status, record = solved(capsys, "solve", "--n", "6,3,2", "--d", "4")
     assert record["theory"]["theorem"] is None
     assert "(6, 3, 2)" in record["theory"]["reasons"][0]

@@ -8,7 +8,7 @@ import pytest
 
 import ufm
 from ufm.verify.compare import LABELS, compare, measure, representatives
-from ufm.verify.predict import NotApplicable, predict
+from ufm.verify.predict import predict
 
 K, n, d = 4, 3, 5
 SIMPLEX = np.eye(K) - 1.0 / K
@@ -139,26 +139,6 @@ def test_numbers_of_any_size_fit_the_table():
     assert "3.000000000e+09" in text
     assert "-0.0" not in text
     assert {len(line) for line in text.splitlines()[1:]} == {74}
-
-
-@pytest.mark.parametrize(("loss", "theorem"), [(ufm.CrossEntropy(0.1), "T7"), (ufm.MSE(), "T8")])
-def test_predict_finds_the_theorem(loss, theorem):
-    problem = ufm.Problem(K=K, n=n, d=d, lam_W=2e-2, lam_H=3e-2, lam_b=1e-2, loss=loss)
-    assert predict(problem).theorem == theorem
-
-
-@pytest.mark.parametrize(
-    ("problem", "reason"),
-    [
-        (ufm.Problem(K=2, n=(3, 1), d=3, lam_W=0.1, lam_H=0.1), "differ"),
-        (ufm.Problem(K=5, n=3, d=2, lam_W=0.1, lam_H=0.1), "d=2 < K-1=4"),
-        (ufm.Problem(K=2, n=3, d=3, lam_W=0.1, lam_H=0.1, loss=lambda Z, Y: 0.0 * Z[0]), "user's loss"),
-    ],
-)
-def test_predict_says_why_it_cannot(problem, reason):
-    with pytest.raises(NotApplicable) as caught:
-        predict(problem)
-    assert reason in caught.value.reasons[0]
 
 
 def test_predict_refuses_what_is_no_problem():

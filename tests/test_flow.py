@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expi
 
+import theory
 import ufm
 
 
@@ -34,6 +35,18 @@ def test_without_decay_the_margin_grows_by_the_exponential_integral():
         x = Z[0, 0] - Z[1, 0]
         grown = (K - 1) * math.log(x / x0) + expi(x) - expi(x0)
         assert grown == pytest.approx(2 * t / math.sqrt(n), rel=1e-8)
+
+
+def test_the_flow_leaves_the_origin_at_the_predicted_rate():
+    """T18: the distance from W = H = 0 grows like e^(-mu t), mu the smallest eigenvalue of `theory` there."""
+    arguments = {"K": 4, "n": 3, "d": 4, "lam_W": 0.02, "lam_H": 0.05}
+    problem = ufm.Problem(**arguments, loss=ufm.MSE())
+    mu = theory.mse.origin_spectrum(**arguments).values[0]
+    flow = ufm.gradient_flow(problem, ufm.random_start(problem, scale=1e-9), [100.0, 110.0], atol=1e-22)
+    W, H, _ = flow.params
+    distance = np.sqrt(np.sum(W**2, axis=(1, 2)) + np.sum(H**2, axis=(1, 2)))
+    assert mu < 0.0
+    assert math.log(distance[1] / distance[0]) == pytest.approx(-10 * mu, rel=1e-6)
 
 
 def test_on_spheres_the_flow_stays_and_descends():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import ufm
+from ufm.certify.point import examine
 from ufm.precision import exact, to_host
 
 K = 4
@@ -227,3 +228,15 @@ def test_a_user_loss_with_its_conjugate_is_certified_like_ours():
     assert solution.value == pytest.approx(ufm.solve(ours).value, abs=1e-15)
     with pytest.raises(TypeError, match="UserLoss needs a callable conjugate, with convex=True"):
         ufm.solve(ufm.Problem(3, 2, 4, 0.02, 0.03, None, ufm.UserLoss(own.function, conjugate=own.conjugate)))
+
+
+@pytest.mark.parametrize("tau", [20.0, 50.0, 80.0, 200.0])
+def test_cross_entropy_of_a_product_keeps_the_digits_of_any_loss(tau):
+    """Compiled together with tau W H, a logit may differ from itself in its last bit; 1e-17 must not notice."""
+    problem = ufm.Problem(6, 1, 5, model=ufm.normalized(tau))
+    point = examine(problem, ufm.etf_start(problem))
+    wrong = np.exp(-1.2 * tau)
+    assert point.value == pytest.approx(np.log1p(5 * wrong), rel=1e-14 * tau, abs=0)
+    off = ~np.eye(6, dtype=bool)
+    np.testing.assert_allclose(point.G[off], wrong / (1 + 5 * wrong) / 6, rtol=1e-14 * tau)
+    np.testing.assert_allclose(np.diag(point.G), -5 * wrong / (1 + 5 * wrong) / 6, rtol=1e-14 * tau)

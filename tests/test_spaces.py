@@ -9,6 +9,7 @@ from ufm import models
 from ufm.certify.point import along, examine, hessian_product, value_at
 from ufm.precision import exact, to_host
 from ufm.reduction import lift_params, merge
+from ufm.solvers.polish import polish
 from ufm.spaces import Budget, Fixed, Nonnegative, Spheres
 
 SIZES = (3, 1, 2)
@@ -221,3 +222,18 @@ def test_spaces_are_pytrees_whose_numbers_are_leaves():
     assert jax.tree.leaves(models.Bilinear()) == []
     assert isinstance(ufm.relu_features().H, Nonnegative)
     assert isinstance(ufm.layer_peeled(1.0, 1.0).W, Budget)
+
+
+def test_small_curvature_does_not_stop_a_small_problem():
+    """A spurious minimum on spheres whose stiffest and softest curvatures differ by 1e9: CG alone ends at 1e-10."""
+    problem = ufm.Problem(3, 3, 2, model=ufm.normalized(15.0))
+    found = ufm.solve(problem, key=3)
+    assert (found.status, round(found.value, 6)) == (ufm.Status.CONVERGED, 0.303278)
+    near = ufm.perturb(problem, found.params, scale=1e-7)
+    before = examine(problem, near).grad_norm
+    after = polish(problem, near)
+    assert before > 1e-9
+    assert after is not None
+    assert examine(problem, after).grad_norm <= 1e-14
+    assert polish(problem, after) is None or examine(problem, after).grad_norm <= 1e-14
+    assert polish(ufm.Problem(10, 50, 20, 1e-2, 1e-2), ufm.random_start(ufm.Problem(10, 50, 20, 1e-2, 1e-2))) is None

@@ -1,43 +1,15 @@
-"""T23 to T27: trajectories against DOP853 on the full flow, times against quadrature, inverses against each other."""
+"""T23, T24, T26, T27: trajectories against the full flow, times and their inverses against each other."""
 
 import math
 import re
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
-from dense_oracle import Dense
+from dense_oracle import Dense, flow, gradient_flow
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.integrate import quad, solve_ivp
 
-from theory import cross_entropy, dynamics, frames, mse
-
-
-def flow(velocity, start, times):
-    """States at the times > 0, from DOP853."""
-    solution = solve_ivp(
-        lambda _, x: velocity(x), (0.0, times[-1]), start, method="DOP853", t_eval=times, rtol=1e-12, atol=1e-14
-    )
-    assert solution.success
-    return solution.y.T
-
-
-def gradient_flow(dense, W, H, b, times):
-    """(W, H, b) at the times, from the full gradient flow of a dense problem."""
-    K, d, N = *W.shape, H.shape[1]
-
-    def split(x):
-        return (
-            x[: K * d].reshape(K, d),
-            x[K * d : K * d + d * N].reshape(d, N),
-            x[K * d + d * N :] if b is not None else None,
-        )
-
-    start = np.concatenate([part.ravel() for part in (W, H, b) if part is not None])
-    return [split(x) for x in flow(lambda x: -dense.gradient(*split(x)), start, times)]
-
+from theory import dynamics, frames, mse
 
 # T23
 
@@ -139,78 +111,6 @@ def test_mse_mode_times_at_the_edges():
     assert dynamics.mse_mode_time(z=z, z0=1.0, K=2, n=1, lam=1.0) == pytest.approx(300.0, rel=1e-14)
 
 
-# T25
-
-
-@pytest.mark.parametrize("lam", [0.0, 0.02])
-def test_cross_entropy_stays_on_the_ray_with_the_stated_velocity(lam):
-    K, n, d, a0 = 4, 3, 5, 0.2
-    W, H = frames.balanced_factors(np.repeat(a0 * frames.centering(K), n, axis=1), d, 1.0, 1.0)
-    times = [1.0, 30.0, 400.0]
-    margins = flow(lambda a: dynamics.cross_entropy_velocity(a=a, K=K, n=n, lam=lam), [a0], times)[:, 0]
-    for t, a, (Wt, Ht, bt) in zip(
-        times, margins, gradient_flow(Dense("ce", (n,) * K, lam, lam, 0.0), W, H, np.full(K, 0.3), times), strict=True
-    ):
-        np.testing.assert_allclose(Wt @ Ht[:, ::n], a * frames.centering(K), atol=1e-10)
-        assert bt is not None
-        np.testing.assert_allclose(bt, 0.3, atol=1e-12)
-        if lam == 0.0:
-            assert dynamics.cross_entropy_log_time(a=a, a0=a0, K=K, n=n) == pytest.approx(math.log(t), abs=1e-10)
-            assert dynamics.cross_entropy_margin(log_t=math.log(t), a0=a0, K=K, n=n) == pytest.approx(a, rel=1e-10)
-    if lam:
-        rest = cross_entropy.global_minimum(K=K, n=n, d=d, lam_W=lam, lam_H=lam).quantities["margin"]
-        assert abs(dynamics.cross_entropy_velocity(a=rest, K=K, n=n, lam=lam)) <= 1e-15
-
-
-@pytest.mark.parametrize("K", [2, 10, 1000])
-@pytest.mark.parametrize(
-    ("a0", "a"),
-    [(1e-300, 1e-3), (1e-8, 2e-8), (0.3, 0.3001), (0.3, 0.5), (0.3, 0.7), (0.9, 1.1), (1e-3, 1.0), (0.1, 25.0),
-     (0.1, 49.0), (0.1, 51.0), (48.0, 50.5), (49.0, 50.9), (49.0, 50.9999), (3.0, 500.0), (499.0, 500.0),
-     (1e-2, 690.0)],
-)  # fmt: skip
-def test_cross_entropy_time_against_quadrature(a0, a, K):
-    """In u = log x the integrand is e^x + K - 1; scaled by e^-a it overflows nowhere."""
-    n = 5
-
-    def scaled(u):
-        return math.exp(math.exp(u) - a) + (K - 1) * math.exp(-a)
-
-    low = max(math.log(a0), math.log(a) - 50.0 / a if a > 50 and K * math.exp(-a) * 700 < 1e-22 else -math.inf)
-    cuts = np.linspace(low, math.log(a), 30)
-    integral = sum(quad(scaled, x, y, epsabs=0, epsrel=1e-13)[0] for x, y in pairwise(cuts))
-    expected = math.log(math.sqrt(n) / 2) + a + math.log(integral)
-    found = dynamics.cross_entropy_log_time(a=a, a0=a0, K=K, n=n)
-    assert found == pytest.approx(expected, abs=1e-12 + 2e-15 * a)
-    back = dynamics.cross_entropy_margin(log_t=found, a0=a0, K=K, n=n)
-    assert back - a0 == pytest.approx(a - a0, rel=1e-11, abs=1e-15 * a)
-
-
-@pytest.mark.parametrize("a0", [1e-9, 0.3, 40.0, 600.0])
-def test_short_cross_entropy_times_keep_their_digits(a0):
-    K, n = 10, 4
-    a = a0 * (1 + 1e-9)  # so near that the velocity hardly changes
-    middle = (a + a0) / 2
-    expected = (a - a0) / float(dynamics.cross_entropy_velocity(a=middle, K=K, n=n))
-    assert math.exp(dynamics.cross_entropy_log_time(a=a, a0=a0, K=K, n=n)) == pytest.approx(expected, rel=1e-12)
-
-
-def test_cross_entropy_margin_at_extreme_times():
-    for log_t in (500.0, 700.0, 1e5, 1e300):
-        a = dynamics.cross_entropy_margin(log_t=log_t, a0=0.1, K=10, n=4)
-        # (sqrt n/2) e^a/a (1 + 1/a + 2/a^2 + ...) = t, from above
-        assert a - math.log(a) + math.log1p(1 / a + 2 / a / a) == pytest.approx(log_t, abs=1e-6, rel=4e-16)
-        assert dynamics.cross_entropy_log_time(a=a, a0=0.1, K=10, n=4) == pytest.approx(log_t, abs=1e-12, rel=4e-16)
-    assert dynamics.cross_entropy_margin(log_t=-math.inf, a0=0.1, K=10, n=4) == 0.1
-    speed = float(dynamics.cross_entropy_velocity(a=0.1, K=10, n=4))
-    for log_t in (-30.0, -10.0):
-        grown = dynamics.cross_entropy_margin(log_t=log_t, a0=0.1, K=10, n=4) - 0.1
-        assert grown == pytest.approx(speed * math.exp(log_t), rel=1e-4, abs=2e-17)
-    assert dynamics.cross_entropy_log_time(a=0.1, a0=0.1, K=10, n=4) == -math.inf
-    assert math.isnan(dynamics.cross_entropy_log_time(a=0.09, a0=0.1, K=10, n=4))
-    assert float(dynamics.cross_entropy_velocity(a=1e4, K=10, n=4)) == 0.0
-
-
 # T26
 
 
@@ -307,8 +207,6 @@ def test_central_path_at_the_edges():
 
 # Errors
 
-RAY: dict[str, Any] = {"a": 1.0, "a0": 0.5, "K": 3, "n": 2}
-
 
 @pytest.mark.parametrize(
     ("name", "setting", "message"),
@@ -324,20 +222,6 @@ RAY: dict[str, Any] = {"a": 1.0, "a0": 0.5, "K": 3, "n": 2}
         ("mse_mode", {"t": 1.0, "z0": 1.0, "K": 1, "n": 1, "lam": 0.1}, "K=1 is not an integer >= 2"),
         ("mse_mode_time", {"z": math.inf, "z0": 1.0, "K": 2, "n": 1, "lam": 0.1}, "z has entries"),
         ("mse_mode_time", {"z": 1.0, "z0": 1.0, "K": 2, "n": 0, "lam": 0.1}, "n=0 is not an integer >= 1"),
-        ("cross_entropy_velocity", {"a": -1.0, "K": 2, "n": 1}, "a has entries"),
-        ("cross_entropy_log_time", RAY | {"a": 0.0}, "a=0.0 is not a positive"),
-        ("cross_entropy_log_time", RAY | {"a0": math.inf}, "a0=inf is not a positive"),
-        (
-            "cross_entropy_margin",
-            {"log_t": math.nan, "a0": 1.0, "K": 2, "n": 1},
-            "log_t=nan is not a finite number or -inf",
-        ),
-        (
-            "cross_entropy_margin",
-            {"log_t": math.inf, "a0": 1.0, "K": 2, "n": 1},
-            "log_t=inf is not a finite number or -inf",
-        ),
-        ("cross_entropy_margin", {"log_t": 1.0, "a0": -1.0, "K": 2, "n": 1}, "a0=-1.0 is not a positive"),
         ("mixon_eigenvalue", {"t": 1.0, "omega0": -1.0, "N": 2}, "omega0 has entries"),
         ("mixon_eigenvalue", {"t": 1.0, "omega0": 1.0, "N": 0}, "N=0 is not an integer >= 1"),
         ("mixon_bias", {"t": 1.0, "beta0": 1.0, "N": 2, "C": 1}, "C=1 is not an integer >= 2"),

@@ -1,8 +1,7 @@
-"""3.1, 3.2, 3.3, 6.1, 6.2: max-margin geometry by its dual, limits of vanishing decay, gradient flow without decay."""
+"""3.1, 3.2, 3.3, 6.2: max-margin geometry by its dual, limits of vanishing decay, gradient flow without decay."""
 
 import math
 import re
-from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 from scipy.optimize import minimize
 
-from theory import NotApplicable, fixed_classifier, frames, imbalance, no_decay, seli
+from theory import NotApplicable, fixed_classifier, frames, imbalance, seli
 
 SIZES = [(3, 2), (4, 1, 1), (6, 6, 2, 2), (7, 3, 2, 1), (2, 2, 2, 2), (1000, 1, 1), (5, 4, 3, 2, 1)]
 
@@ -178,86 +177,6 @@ def test_rates_of_gradient_flow_without_decay(n, rate):
     assert margin / (norm_sq / 2) < rates.margin  # the largest margin per norm, not reached
 
 
-def exact_log_time(K, n, x_0, x):
-    """log(sqrt(n)/2 [K log(x/x_0) + sum_k (x^k - x_0^k)/(k k!)]) in 60 digits; all terms positive."""
-    with localcontext() as context:
-        context.prec = 60
-        x_0, x = Decimal(x_0), Decimal(x)
-        total, power, power_0, factorial = K * (x / x_0).ln(), Decimal(1), Decimal(1), Decimal(1)
-        for k in range(1, int(6 * x) + 200):
-            power, power_0, factorial = power * x, power_0 * x_0, factorial * k
-            total += (power - power_0) / (k * factorial)
-        return float((Decimal(n).sqrt() / 2 * total).ln())
-
-
-@pytest.mark.parametrize(
-    ("x_0", "x"),
-    [
-        (0.25, 0.25 + 2.0**-40),
-        (0.125, 0.375),
-        (1e-9, 0.9),
-        (1e-300, 1e-9),
-        (0.4, 20.0),
-        (3.0, 60.0),
-        (40.0, 51.0),
-        (49.5, 50.5),
-        (55.0, 55.5),
-        (40.0, 590.0),
-    ],
-)
-def test_clock_of_the_ray_and_its_inverse(x_0, x):
-    for K, n in ((2, 1), (10, 50)):
-        log_t = no_decay.log_time(K=K, n=n, x_0=x_0, x=x)
-        exact = exact_log_time(K, n, x_0, x)
-        assert abs(log_t - exact) <= 4e-16 * (4 + abs(exact))
-        grown = no_decay.margin(K=K, n=n, x_0=x_0, log_t=log_t) - x_0
-        conditioned = 1e-13 + 4e-16 * (1 + abs(log_t)) * (1 + math.log(x / x_0))  # one rounding of log t
-        assert grown == pytest.approx(x - x_0, rel=conditioned, abs=2e-16 * x)
-
-
-def test_margins_far_beyond_any_time_in_floats():
-    """6.1 down the ray: L t log t -> V/2 and (|W|^2 + |H|^2)/log t -> 2V, as 6.2 has it for every start."""
-    K, n, rates = 4, 9, seli.rates(K=4, n=9)
-    errors = []
-    for log_t in (584.0, 1e4, 1e6):
-        x = no_decay.margin(K=K, n=n, x_0=1.0, log_t=log_t)
-        assert no_decay.log_time(K=K, n=n, x_0=1.0, x=x) == pytest.approx(log_t, rel=1e-15)
-        log_loss = math.log(K - 1) - x  # log1p is linear there
-        errors.append(math.exp(log_loss + log_t + math.log(log_t)) / rates.loss - 1)
-        point = no_decay.state(K=K, n=n, x=x)
-        assert (point.W_sq + point.H_sq) / log_t == pytest.approx(rates.norm_sq, rel=2 * math.log(log_t) / log_t)
-    assert abs(errors[0]) < 0.02
-    assert abs(errors[2]) < 2e-5
-    assert no_decay.margin(K=K, n=n, x_0=1000.0, log_t=-700.0) == 1000.0  # nothing moves there in so short a time
-
-
-def test_ray_is_the_flow_of_the_full_model():
-    """DOP853 on W [K, d], H [d, N] with softmax gradients: stays on the ray, at the margin of the closed form."""
-    K, n, d, x_0 = 3, 2, 2, 0.3
-    Y = np.repeat(np.eye(K), n, axis=1)
-    frame = frames.centred_basis(K)
-    W, H = x_0**0.5 * n**0.25 * frame, np.repeat(x_0**0.5 * n**-0.25 * frame.T, n, axis=1)
-
-    def slope(_, x):
-        W, H = x[: K * d].reshape(K, d), x[K * d :].reshape(d, K * n)
-        Q = np.exp(W @ H)
-        G = (Q / Q.sum(axis=0) - Y) / (K * n)
-        return -np.concatenate([(G @ H.T).ravel(), (W.T @ G).ravel()])
-
-    start = np.concatenate([W.ravel(), H.ravel()])
-    times = [0.5, 5.0, 50.0, 500.0]
-    run = solve_ivp(slope, (0.0, 500.0), start, method="DOP853", rtol=1e-12, atol=1e-13, t_eval=times)
-    for t, x in zip(times, run.y.T, strict=True):
-        point = no_decay.state(K=K, n=n, x=no_decay.margin(K=K, n=n, x_0=x_0, log_t=math.log(t)))
-        W, H = x[: K * d].reshape(K, d), x[K * d :].reshape(d, K * n)
-        np.testing.assert_allclose(W @ H, point.margin * frames.centering(K) @ Y, rtol=2e-11, atol=1e-13)
-        assert np.sum(W**2) == pytest.approx(point.W_sq, rel=1e-11)
-        assert np.sum(H**2) == pytest.approx(point.H_sq, rel=1e-11)
-        Z = W @ H
-        loss = -np.sum(Y * (Z - np.log(np.exp(Z).sum(axis=0)))) / (K * n)
-        assert loss == pytest.approx(point.loss, rel=1e-10)
-
-
 def test_where_the_geometry_does_not_fit():
     (reason,) = seli.applies(K=4, n=(3, 2, 1, 1), d=2)
     assert "d=2 < K-1=3" in reason
@@ -275,11 +194,6 @@ def test_where_the_geometry_does_not_fit():
         (lambda: seli.nuclear_norm(K=3, n=(1, 2)), "seli.nuclear_norm: n has 2 class sizes for K=3"),
         (lambda: seli.rates(K=2, n=0), "seli.rates: n=0 is not an integer >= 1"),
         (lambda: seli.step_minimum(k_A=0, k_B=1, n_A=1, n_B=1), "seli.step_minimum: k_A=0 is not an integer >= 1"),
-        (lambda: no_decay.state(K=2, n=1, x=0.0), "no_decay.state: margin=0.0 is not a positive"),
-        (lambda: no_decay.log_time(K=2, n=1, x_0=2.0, x=1.0), "no_decay.log_time: x=1.0 is not above x_0=2.0"),
-        (lambda: no_decay.log_time(K=2, n=1, x_0=-2.0, x=1.0), "no_decay.log_time: margin=-2.0 is not a positive"),
-        (lambda: no_decay.margin(K=2, n=1, x_0=1.0, log_t=1e7), "log_t=10000000.0 is outside [-700, 1e6]"),
-        (lambda: no_decay.margin(K=2, n=1, x_0=1.0, log_t=math.nan), "log_t=nan is outside"),
         (lambda: fixed_classifier.largest_margin(K=2, n=1, E_W=0.0, E_H=1.0), "E_W=0.0 is not a positive"),
     ],
 )

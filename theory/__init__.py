@@ -32,7 +32,7 @@ On spheres, |w_k| = |h_i| = 1 and logits tau W h_i, or |z_i|^2 = rho2, without d
 Around the minima:
 
     dynamics          gradient flow in closed form
-    no_decay          the exact clock of gradient flow without decay on the balanced ray
+    etf_ray           cross-entropy's flow on the balanced ray: its exact clock without decay
     conditioning      rates of gradient descent, in plain and in scaled variables
     reductions        exact reductions: within-class bounds, one sample a class, the features eliminated
     certificates      a bound of f - f* by hand
@@ -51,6 +51,7 @@ from theory import (
     conversions,
     cross_entropy,
     dynamics,
+    etf_ray,
     fixed_classifier,
     focal,
     frames,
@@ -59,7 +60,6 @@ from theory import (
     min_norm,
     mse,
     multilabel,
-    no_decay,
     orthoplex,
     reductions,
     regression,
@@ -86,6 +86,7 @@ __all__ = [
     "conversions",
     "cross_entropy",
     "dynamics",
+    "etf_ray",
     "expand",
     "fixed_classifier",
     "focal",
@@ -95,7 +96,6 @@ __all__ = [
     "min_norm",
     "mse",
     "multilabel",
-    "no_decay",
     "orthoplex",
     "reductions",
     "regression",

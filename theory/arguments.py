@@ -59,6 +59,14 @@ def check_nonnegative(where: str, name: str, value: float) -> float:
     return number
 
 
+def check_nonnegatives(where: str, name: str, value: object) -> np.ndarray:
+    """The value as a float64 array, all entries finite and >= 0, or a ValueError."""
+    array = np.asarray(value, dtype=np.float64)
+    if not np.all((array >= 0.0) & (array < np.inf)):
+        raise ValueError(f"{where}: {name} has entries that are not finite numbers >= 0. Pass {name} >= 0.")
+    return array
+
+
 def check_matrix(where: str, name: str, value: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
     """The value as a finite, non-empty float64 matrix of this shape (None: any extent), or a ValueError."""
     matrix = np.asarray(value)

@@ -67,13 +67,14 @@ def global_minimum(
         phi: the loss as a function of the margin when the other logits are equal.
         slope: its derivative.
     Returns:
-        Prediction of every quantity but nullity; "b" is absent if lam_b is None.
+        Prediction of every quantity but nullity; "b" is absent if lam_b is None. Where the loss equals phi(m) for
+        unequal wrong logits as well, value, data_loss, W_sq, H_sq hold but the ETF is one minimiser among others.
     Raises:
         ValueError: an argument is impossible, or the slope stays below -(K-1) c as far as floats go.
         NotApplicable: imbalanced classes or d < K-1.
     Assumes:
-        The bound of the module holds for the loss; phi is strictly convex and slope its derivative (neither is
-        checked); equal class sizes; d >= K-1.
+        The bound of the module holds for the loss, with equality only if the other logits are equal; phi is strictly
+        convex and slope its derivative (none of this is checked); equal class sizes; d >= K-1.
     Source:
         T12: idea Zhou et al. (arXiv 2210.02192), proof derived for this project.
     """

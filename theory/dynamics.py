@@ -1,8 +1,8 @@
-"""Gradient flow in closed form: trajectories, and the times at which they arrive (T23 to T27).
+"""Gradient flow in closed form: trajectories, and the times at which they arrive (T23, T24, T26, T27).
 
 d(W, H, b)/dt = -grad f at unit speed. Balanced classes, N = K n samples; where a single decay lam is named, lam_W =
 lam_H = lam. T26 and T27 have the objectives of their papers, as their docstrings say. Arguments t, z0, ... of the
-explicit trajectories may be arrays; those found by a root are floats.
+explicit trajectories may be arrays; those found by a root are floats. T25 is `theory.etf_ray`.
 """
 
 import math
@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.special import exprel
 
-from theory.arguments import check_count, check_nonnegative, check_positive
-from theory.ray_integral import log_ray_integral
+from theory.arguments import check_count, check_nonnegative, check_nonnegatives, check_positive
 from theory.roots import root_beyond
 
 
@@ -32,7 +31,9 @@ def balance_gap(*, t: Any, gap0: Any, lam: float) -> Any:
         T23; without decay known for deep linear networks, with decay derived for this project.
     """
     where = "dynamics.balance_gap"
-    return np.exp(-2.0 * check_nonnegative(where, "lam", lam) * _times(where, t)) * np.asarray(gap0, dtype=np.float64)
+    return np.exp(-2.0 * check_nonnegative(where, "lam", lam) * check_nonnegatives(where, "t", t)) * np.asarray(
+        gap0, dtype=np.float64
+    )
 
 
 def mse_mode(*, t: Any, z0: Any, K: int, n: int, lam: float) -> Any:
@@ -56,7 +57,7 @@ def mse_mode(*, t: Any, z0: Any, K: int, n: int, lam: float) -> Any:
     """
     where = "dynamics.mse_mode"
     speed, limit = _mse_scales(where, K, n, lam)
-    return _logistic(speed * _times(where, t), _times(where, z0, "z0"), limit)
+    return _logistic(speed * check_nonnegatives(where, "t", t), check_nonnegatives(where, "z0", z0), limit)
 
 
 def mse_mode_time(*, z: Any, z0: Any, K: int, n: int, lam: float) -> Any:
@@ -76,77 +77,13 @@ def mse_mode_time(*, z: Any, z0: Any, K: int, n: int, lam: float) -> Any:
     """
     where = "dynamics.mse_mode_time"
     speed, limit = _mse_scales(where, K, n, lam)
-    z, z0 = _times(where, z, "z"), _times(where, z0, "z0")
+    z, z0 = check_nonnegatives(where, "z", z), check_nonnegatives(where, "z0", z0)
     with np.errstate(divide="ignore", invalid="ignore"):
         reach = (z - z0) / z0 / (limit - z)
         growth = limit * reach  # of z/(limit - z), less 1
         far = np.log(z) - np.log(z0) + np.log((limit - z0) / (limit - z))
         steps = np.where(np.abs(growth) < 0.5, np.log1p(growth), far) / limit if limit != 0.0 else reach
     return np.where(z == z0, 0.0, np.where(z == limit, np.inf, steps)) / speed
-
-
-def cross_entropy_velocity(*, a: Any, K: int, n: int, lam: float = 0.0) -> Any:
-    """da/dt = (2/sqrt n) a/(e^a + K - 1) - 2 lam a for the margin a on the balanced ray of simplex ETFs.
-
-    Args:
-        a: margins >= 0: W M = a (I - J/K).
-        K, n: classes, samples a class.
-        lam: decay of both W and H, >= 0.
-    Raises:
-        ValueError: an argument is impossible.
-    Assumes:
-        Cross-entropy; balanced classes; W^T W = H H^T and class-collapsed features at t = 0; b = beta 1 or none.
-    Source:
-        T25; derived for this project.
-    """
-    where = "dynamics.cross_entropy_velocity"
-    K, n = check_count(where, "K", K, 2), check_count(where, "n", n, 1)
-    a, lam = _times(where, a, "a"), check_nonnegative(where, "lam", lam)
-    return 2.0 * a * (np.exp(-a) / (1.0 + (K - 1) * np.exp(-a)) / math.sqrt(n) - lam)
-
-
-def cross_entropy_log_time(*, a: float, a0: float, K: int, n: int) -> float:
-    """log t, t = (sqrt n/2) [Ei(a) - Ei(a0) + (K-1) log(a/a0)], when the margin has grown from a0 to a without decay.
-
-    Args:
-        a, a0: margins > 0, any size: t itself overflows beyond a = 716.
-        K, n: classes, samples a class.
-    Returns:
-        log t; -inf at a = a0, NaN below, which the flow never reaches.
-    Raises:
-        ValueError: an argument is impossible.
-    Assumes:
-        As `cross_entropy_velocity`, with lam = 0.
-    Source:
-        T25; derived for this project.
-    """
-    where = "dynamics.cross_entropy_log_time"
-    K, n = check_count(where, "K", K, 2), check_count(where, "n", n, 1)
-    a, a0 = check_positive(where, "a", a), check_positive(where, "a0", a0)
-    return math.log(n) / 2 - math.log(2.0) + log_ray_integral(a0, a, K) if a >= a0 else math.nan
-
-
-def cross_entropy_margin(*, log_t: float, a0: float, K: int, n: int) -> float:
-    """The margin a at time t, the inverse of `cross_entropy_log_time`: a ~ log t + log log t + log(2/sqrt n).
-
-    Args:
-        log_t: log of the time, -inf for t = 0.
-        a0: margin > 0 at t = 0.
-        K, n: classes, samples a class.
-    Raises:
-        ValueError: an argument is impossible.
-    Assumes:
-        As `cross_entropy_log_time`.
-    Source:
-        T25; derived for this project.
-    """
-    where = "dynamics.cross_entropy_margin"
-    K, n = check_count(where, "K", K, 2), check_count(where, "n", n, 1)
-    a0 = check_positive(where, "a0", a0)
-    if not -math.inf <= log_t < math.inf:
-        raise ValueError(f"{where}: log_t={log_t!r} is not a finite number or -inf. Pass the logarithm of a time.")
-    target = log_t + math.log(2.0) - math.log(n) / 2
-    return _first(lambda a: log_ray_integral(a0, a, K) - target, a0) if log_t > -math.inf else a0
 
 
 def mixon_eigenvalue(*, t: Any, omega0: Any, N: int) -> Any:
@@ -167,7 +104,7 @@ def mixon_eigenvalue(*, t: Any, omega0: Any, N: int) -> Any:
     """
     where = "dynamics.mixon_eigenvalue"
     N = check_count(where, "N", N, 1)
-    return _logistic(2.0 * _times(where, t), _times(where, omega0, "omega0"), math.sqrt(N))
+    return _logistic(2.0 * check_nonnegatives(where, "t", t), check_nonnegatives(where, "omega0", omega0), math.sqrt(N))
 
 
 def mixon_bias(*, t: Any, beta0: Any, N: int, C: int) -> Any:
@@ -182,7 +119,7 @@ def mixon_bias(*, t: Any, beta0: Any, N: int, C: int) -> Any:
     """
     where = "dynamics.mixon_bias"
     N, C = check_count(where, "N", N, 1), check_count(where, "C", C, 2)
-    decay = N * C * _times(where, t)
+    decay = N * C * check_nonnegatives(where, "t", t)
     return np.asarray(beta0, dtype=np.float64) * np.exp(-decay) - np.expm1(-decay) / C
 
 
@@ -205,7 +142,7 @@ def central_path_time(*, w: Any, w0: Any, n: int, C: int) -> Any:
     """
     where = "dynamics.central_path_time"
     n, C = check_count(where, "n", n, 1), check_count(where, "C", C, 2)
-    w, w0 = _times(where, w, "w"), _times(where, w0, "w0")
+    w, w0 = check_nonnegatives(where, "w", w), check_nonnegatives(where, "w0", w0)
     with np.errstate(divide="ignore", invalid="ignore"):
         near = np.clip((w - w0) / w0, -0.5, 0.5)
         log_ratio = np.where(np.abs(near) < 0.5, np.log1p(near), np.log(w) - np.log(w0))
@@ -253,11 +190,3 @@ def _mse_scales(where: str, K: int, n: int, lam: float) -> tuple[float, float]:
     K, n = check_count(where, "K", K, 2), check_count(where, "n", n, 1)
     reach = K * math.sqrt(n)
     return 2.0 / reach, 1.0 - reach * check_nonnegative(where, "lam", lam)
-
-
-def _times(where: str, t: Any, name: str = "t") -> np.ndarray:
-    """The argument as float64, all entries finite and >= 0."""
-    times = np.asarray(t, dtype=np.float64)
-    if not np.all((times >= 0.0) & (times < np.inf)):
-        raise ValueError(f"{where}: {name} has entries that are not finite numbers >= 0. Pass {name} >= 0.")
-    return times

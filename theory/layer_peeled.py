@@ -109,10 +109,9 @@ def minority_collapse_ratio(*, k_A: int, k_B: int, E_W: float, E_H: float) -> fl
     budget = (k_A + k_B) * nu(check_positive(where, "E_W", E_W), check_positive(where, "E_H", E_H))
 
     def unspent(log_ratio: float) -> float:
-        """Budget left when the multiplier sits at the threshold of the small classes."""
-        small = 1.0 / (k_A * math.exp(log_ratio) + k_B)
-        A, B = Group(k_A, small * math.exp(log_ratio), 1.0), Group(k_B, small, 1.0)
-        return 1.0 - _norm(A, B, solve_step(A, B, small, None)) / budget
+        """Budget left when the multiplier sits at the threshold of the small classes; all in units of n_B/N."""
+        A, B = Group(k_A, math.exp(log_ratio), 1.0), Group(k_B, 1.0, 1.0)
+        return 1.0 - _norm(A, B, solve_step(A, B, 1.0, None)) / budget
 
     if unspent(LARGEST_LOG) > 0.0:
         raise ValueError(

@@ -2,7 +2,8 @@
 
 A partition (g_1 .. g_m) of K = g_1 + .. + g_m, every g_i >= 2, is a code of d = K - m dimensions: W is block diagonal
 with a regular simplex of g_i rows in each block, H = W^T. Every one-vs-rest distance is at least 1, and 1 if m >= 2.
-m = 1 is the simplex, all g_i = 2 the cross-polytope. For d+2 <= K < 2d no partition is a minimum at every temperature.
+m = 1 is the simplex, all g_i = 2 the cross-polytope. For d+2 <= K < 2d no partition is a minimum at every temperature,
+and a strict minimum need not be the lowest point.
 """
 
 import math
@@ -103,8 +104,9 @@ def stability_interval(partition: Sequence[int]) -> tuple[float, float]:
     """(tau_0, tau_c): `least_curvature` is positive between these temperatures; outside the partition is a saddle.
 
     tau_c = 9.2898 for (2, 3), 13.499 for (2, 4), 7.828 for (3, 3), 7.319 for (2, 2, 3), where tau_0 = 0.5958. tau_0 = 0
-    only if the groups are of similar size: (2, 3), (2, 4), (3, 3), (3, 4), ...; from tau_c on better points with
-    one-vs-rest distances below 1 exist. (0, inf) for one group and for groups of 2 only.
+    only if the groups are of similar size: (2, 3), (2, 4), (3, 3), (3, 4), ... (0, inf) for one group and for groups of
+    2 only. Stable is not lowest: points with one-vs-rest distances below 1 are lower well before tau_c; for (2, 3) a
+    square pyramid, from tau = 6.88507 on.
 
     Args:
         partition: group sizes, each >= 2.

@@ -79,8 +79,9 @@ class CrossEntropy:
 
     def __call__(self, Z: jax.Array, Y: jax.Array) -> jax.Array:
         margin = Z - jnp.sum(Y * Z, axis=0)  # <= 0 where the sample is classified correctly
+        # The own margin is not always 0: a fused multiply-add may round Z differently here and in the sum.
         # Constant in the derivative: the value does not depend on the shift.
-        shift = jax.lax.stop_gradient(jnp.maximum(jnp.max(margin, axis=0), 0.0))
+        shift = jax.lax.stop_gradient(jnp.max((1.0 - Y) * margin, axis=0))
         others = jnp.sum((1.0 - Y) * jnp.exp(margin - shift), axis=0)
         return shift + jnp.log1p(jnp.expm1(-shift) + others) - self.smoothing * jnp.mean(margin, axis=0)
 

@@ -16,10 +16,12 @@ from ufm.precision import as_dtype, exact, to_host
 from ufm.problem import Params, Problem
 from ufm.solvers.first_order import FirstOrder
 from ufm.solvers.newton import TrustRegion
+from ufm.solvers.polish import polish
 from ufm.start import generator, random_start
 from ufm.status import Status, message, status_of
 from ufm.validation import check_params, check_problem
 
+POLISHED = 1e-12  # a gradient that needs no polish: what is left is rounding
 MAX_ESCAPES = 50  # saddles that one solve may leave; each is strictly lower than the one before
 
 
@@ -145,11 +147,17 @@ def _drive(
 
     kept = [_snapshot(state)] if stops[:1] == [0] else []
     pending = [step for step in stops if step > 0]
-    escapes = 0
+    escapes, polished = 0, False
     while True:
         state = _chunks(solver, typed, state, tolerance, max_steps, pending, kept, progress)
         status = status_of(state, tolerance, max_steps)
         assert status is not None, "a chunk loop ends only with a status"
+        far = float(state.iterate.grad_norm) > POLISHED
+        if status is Status.STALLED and far and solver.escapes and dtype == np.float64 and not polished:
+            polished, nearer = True, polish(problem, to_host(state.iterate.params))
+            if nearer is not None:
+                state = _restart(solver, typed, nearer, state)
+                continue
         if status is not Status.CONVERGED or not solver.escapes or escapes == MAX_ESCAPES:
             break
         below = descend(problem, to_host(state.iterate.params))

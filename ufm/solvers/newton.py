@@ -32,7 +32,7 @@ class TrustRegion:
     along a certified direction. Near the solution, where the decrease of f drowns in rounding, the ratio of actual
     to predicted decrease is regularised, so that the gradient reaches 1e-12 and below. From farther out than ten
     times the ball that contains every minimiser, the first step scales the point back to there: beyond, f is all kinks
-    to a quadratic model.
+    to a quadratic model. A small problem that stalls is finished by Newton's method with the whole Hessian.
 
     Args:
         radius: the first region's radius, relative to the distance sqrt(2 f) within which every minimiser lies.

@@ -32,14 +32,14 @@ class Outcome(IntEnum):
 class AtLeast:
     """A prediction that the measured value is not below."""
 
-    value: float
+    value: Any
 
 
 @dataclass(frozen=True)
 class AtMost:
     """A prediction that the measured value is not above."""
 
-    value: float
+    value: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,4 +152,5 @@ def _row(name: str, predicted: Any, found: Measurement) -> Row:
 def _outcome(rows: tuple[Row, ...]) -> Outcome:
     if any(row.difference > row.tolerance for row in rows):
         return Outcome.VIOLATED
-    return Outcome.INCONCLUSIVE if any(np.isnan(row.difference) for row in rows) else Outcome.HOLDS
+    undefined = any(np.isnan(row.difference) or np.isnan(row.tolerance) for row in rows)
+    return Outcome.INCONCLUSIVE if undefined else Outcome.HOLDS

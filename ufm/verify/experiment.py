@@ -8,7 +8,9 @@ import numpy as np
 
 from ufm.certify.certificate import Certificate, certify
 from ufm.certify.curvature import hessian_spectrum
-from ufm.certify.point import examine, length
+from ufm.certify.escape import escape_direction
+from ufm.certify.point import examine, hessian_operator, length
+from ufm.flow import Flow
 from ufm.problem import Params, Problem
 from ufm.solve import Solution, solve
 from ufm.status import Status
@@ -17,6 +19,14 @@ from ufm.verify.compare import measure
 
 EPS = float(np.finfo(np.float64).eps)
 ROUNDING = 32 * EPS  # of a product of two of W, H, b after a sum over at most a few hundred terms, relative to its size
+ALLOWANCE = (
+    "32 eps (1 + size) for rounding, and the Lipschitz constant of the quantity times 2 |gradient| / mu, the distance "
+    "of the point from the exact one (mu: smallest non-zero Hessian eigenvalue); f itself is flat there"
+)
+DRIFT = "4 times the number of integration steps times their allowed error 1.1e-12 (1 + size)"
+STEP = 1e-12 + 1e-13  # what gradient_flow lets go wrong in one step, relative and absolute
+NEAR = 1e-3
+STAGES = 12  # gradients in one step
 TWICE = 2.0  # the distance to the exact critical point is |gradient| / mu to first order; at most twice that here
 
 
@@ -27,7 +37,8 @@ class Settled:
     Attributes:
         first: the solve from a random start. params: the point to which it was followed.
         gradient: |gradient|_2 there. mu: the smallest non-zero Hessian eigenvalue in absolute value; NaN if unknown.
-        spectrum: every Hessian eigenvalue, or None. certificate: of the point.
+        value: f there. spectrum: every Hessian eigenvalue, or None. certificate: of the point; None for the models
+            that `certify` does not know.
     """
 
     problem: Problem
@@ -35,8 +46,9 @@ class Settled:
     params: Params
     gradient: float
     mu: float
+    value: float
     spectrum: np.ndarray | None
-    certificate: Certificate
+    certificate: Certificate | None
 
     @property
     def failure(self) -> str:
@@ -44,6 +56,12 @@ class Settled:
         if self.first.status is not Status.CONVERGED:
             return f"the solve did not converge: {self.first.message}"
         return "" if math.isfinite(self.mu) else "the Hessian's smallest non-zero eigenvalue is not known"
+
+    @property
+    def certified(self) -> Certificate:
+        """The certificate, of a model that has one."""
+        assert self.certificate is not None, "certify does not know this model"
+        return self.certificate
 
     @property
     def distance(self) -> float:
@@ -57,7 +75,7 @@ class Settled:
 
     def value_allowance(self) -> float:
         """Tolerance of f: flat at a critical point, so rounding and gradient * distance."""
-        return ROUNDING * (1.0 + abs(self.certificate.value)) + self.gradient * self.distance
+        return ROUNDING * (1.0 + abs(self.value)) + self.gradient * self.distance
 
 
 def settle(problem: Problem, key: Any = 0, *, start: Params | None = None, **options: Any) -> Settled:
@@ -70,20 +88,29 @@ def settle(problem: Problem, key: Any = 0, *, start: Params | None = None, **opt
 
 def settled_at(problem: Problem, params: Params, first: Solution) -> Settled:
     """What the neighbourhood of `params` looks like."""
-    gradient = length(examine(problem, params).grad)
-    try:
-        spectrum = hessian_spectrum(problem, params)
-    except ValueError:  # neither collapsed nor small: the extremes are all that is affordable
-        spectrum = None
+    point = examine(problem, params)
+    spectrum, certificate = _spectrum(problem, params), certify(problem, params) if problem.euclidean else None
     mu = math.nan
     if spectrum is not None:
         stiff = np.abs(spectrum)
         mu = float(np.min(stiff[stiff > 1e-11 * np.max(stiff)], initial=math.inf))
-    return Settled(problem, first, params, gradient, mu, spectrum, certify(problem, params))
+    return Settled(problem, first, params, length(point.grad), mu, point.value, spectrum, certificate)
+
+
+def _spectrum(problem: Problem, params: Params) -> np.ndarray | None:
+    """Every eigenvalue of the Hessian over all of space: it is zero in the directions that leave the model's spaces."""
+    if not problem.euclidean:
+        product, dimension = hessian_operator(problem, params)
+        dense = np.array([product(direction) for direction in np.eye(dimension)])
+        return np.linalg.eigvalsh((dense + dense.T) / 2)
+    try:
+        return hessian_spectrum(problem, params)
+    except ValueError:  # neither collapsed nor small: the extremes are all that is affordable
+        return None
 
 
 def quantities(found: Settled) -> Measurement:
-    """Every quantity of `compare` at the point with its tolerance, and nullity and verdict by the certificate."""
+    """Every quantity of `compare` at the point with its tolerance; nullity and verdict where there is a certificate."""
     if found.failure:
         return Measurement(failure=found.failure)
     values: dict[str, Any] = dict(measure(found.problem, found.params))
@@ -92,7 +119,46 @@ def quantities(found: Settled) -> Measurement:
         values["b"] = values["b"] - np.mean(values["b"])  # defined up to a multiple of the ones vector
     tolerances = {name: found.allowance(float(np.max(np.abs(x)))) for name, x in values.items()}
     tolerances["value"] = found.value_allowance()
-    values["verdict"] = found.certificate.verdict.name
-    if found.certificate.nullity is not None:
+    if found.certificate is not None:
+        values["verdict"] = found.certificate.verdict.name
+    if found.certificate is not None and found.certificate.nullity is not None:
         values["nullity"] = found.certificate.nullity
     return Measurement(values, tolerances)
+
+
+def line_root(x0: Any, x1: Any, y0: Any, y1: Any) -> Any:
+    """Where the straight line through (x0, y0) and (x1, y1) vanishes."""
+    return x0 + y0 * (x1 - x0) / (y0 - y1)
+
+
+def escape_curvature(problem: Problem, params: Params) -> float:
+    """The curvature measured along T5's direction."""
+    return escape_direction(problem, examine(problem, params)).curvature
+
+
+def origin(problem: Problem, b: Any = None) -> Params:
+    """W = H = 0, with this bias (zero by default) where there is one."""
+    at_zero = Params(*[None if shape is None else np.zeros(shape) for shape in problem.shapes()])
+    return at_zero if b is None else at_zero._replace(b=b)
+
+
+def drift(flow: Flow) -> float:
+    """What the integrator may have added up, relative to 1 + size: the flows here do not amplify relative errors."""
+    return 4.0 * STEP * flow.evaluations / STAGES
+
+
+def around(times: np.ndarray) -> np.ndarray:
+    """Every time between two near ones, for `time_errors`."""
+    return (times[:, None] * np.array([1.0 - NEAR, 1.0, 1.0 + NEAR])).ravel()
+
+
+def time_errors(times: np.ndarray, x: np.ndarray, error: float) -> tuple[np.ndarray, dict[str, float]]:
+    """(x at the times, tolerance of each time as read off x): x [3 T, m] at `around(times)` has this error."""
+    before, here, after = x[0::3], x[1::3], x[2::3]
+    speeds = np.min(np.abs(after - before), axis=1) / (2.0 * NEAR * times)
+    return here, {f"time {t:g}": 1.1 * error / float(speed) for t, speed in zip(times, speeds, strict=True)}
+
+
+def orthogonal(size: int, seed: int) -> np.ndarray:
+    """An orthogonal matrix that mixes all coordinates."""
+    return np.linalg.qr(np.random.default_rng(seed).standard_normal((size, size)))[0]

@@ -1,5 +1,6 @@
 """The theorem that covers a problem. Of `ufm`, only this module and the claims import `theory`."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,7 +71,7 @@ def _decayed(problem: Problem) -> Prediction:
     if isinstance(loss, PickAllLabel):
         counts = _set_counts(problem)
         return theory.multilabel.global_minimum(K=problem.K, counts=counts, d=problem.d, **decays)
-    raise NotApplicable("predict", [f"There is no theory for the loss {type(loss).__name__} with this model."])
+    raise NotApplicable("predict", ["There is no theory for a user's loss, or for this loss with this model."])
 
 
 def _fixed(problem: Problem, model: Any) -> Prediction:
@@ -106,7 +107,12 @@ def _contrastive(problem: Problem) -> Prediction:
     if not isinstance(problem.loss, SupCon) or not isinstance(model.H, Spheres):
         raise NotApplicable("predict", ["Features alone: closed forms are for ufm.SupCon() on spheres."])
     rho2 = float(problem.tau) * float(model.H.radius) ** 2
-    return theory.contrastive.full_batch_minimum(**_sizes(problem), rho2=rho2)
+    found = theory.contrastive.full_batch_minimum(**_sizes(problem), rho2=rho2)
+    # Theory's features have the squared norm rho2; ours stay on their sphere, and the temperature is the model's.
+    ours = {
+        name: found.quantities[name] / float(problem.tau) for name in ("H_sq", "gram_M") if name in found.quantities
+    }
+    return dataclasses.replace(found, quantities={**found.quantities, **ours})
 
 
 def _set_counts(problem: Problem) -> Mapping[int, int]:

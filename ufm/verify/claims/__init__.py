@@ -1,4 +1,33 @@
-"""The claims, one file a topic; see `ufm.verify.claim` for how to add one."""
+"""The claims, one file (or folder) a topic; see `ufm.verify.claim` for how to add one."""
 
 # The slowest first, so that parallel runs end together.
-TOPICS = ("balanced",)
+TOPICS = (
+    "landscape",
+    "dynamics",
+    "late_time",
+    "paths",
+    "spheres",
+    "codes",
+    "contrastive",
+    "pitfalls",
+    "focal",
+    "balanced",
+    "imbalance",
+    "bistable",
+    "focal_rate",
+    "margin_losses",
+    "minority",
+    "max_margin",
+    "squares",
+    "imbalanced_squares",
+    "relu_features",
+    "layer_peeled",
+    "reductions",
+    "few_features",
+    "residual",
+    "conditioning",
+    "normalisations",
+    "regression",
+    "multilabel",
+    "fixed_classifier",
+)

@@ -1,0 +1,5 @@
+"""Critical points and where random starts end: T1, T4, T5, T6."""
+
+from ufm.verify.claims.landscape import critical, starts
+
+CLAIMS = (*critical.CLAIMS, *starts.CLAIMS)
