@@ -190,6 +190,7 @@ def test_known_minima_are_certified(name):
     found = ufm.certify(instance, closed_form(instance))
     assert found.verdict is Verdict.GLOBAL_MINIMUM
     assert found.bound_method in found.reason
+    assert "optimal" not in found.reason + found.curvature_method
     assert (found.index, found.nullity) == (0, found.symmetry)
     assert found.smallest_eigenvalue >= -found.curvature_tolerance
     assert np.isnan([found.balance, found.nuclear_excess, found.dual_ratio]).all()
@@ -243,7 +244,7 @@ def tangent_hessian(instance: ufm.Problem, params: ufm.Params, h: float = 1e-5) 
     return np.linalg.eigvalsh((H + H.T) / 2)
 
 
-HESSIANS = ["spheres", "sphere and budget", "unit features", "fixed, spheres", "fixed, relu", "contrastive, budget"]
+HESSIANS = ["spheres", "sphere and budget", "fixed, relu", "contrastive, budget"]
 
 
 @pytest.mark.parametrize("name", HESSIANS)
@@ -345,7 +346,7 @@ def test_relu_features():
     assert "28 features at zero have a zero multiplier" in origin.reason
 
 
-@pytest.mark.parametrize("name", ["fixed", "fixed, spheres", "spheres", "budgets"])
+@pytest.mark.parametrize("name", ["fixed, spheres", "budgets"])
 def test_a_point_away_from_the_minimum_gets_the_bound_of_the_relaxation(name):
     """It does not depend on the point, and no solve is below it."""
     instance = FAMILIES[name](np.random.default_rng(1))
@@ -364,6 +365,7 @@ def test_a_budget_that_f_would_rather_not_use_up():
     assert found.grad_norm <= 1e-15
     assert found.verdict is not Verdict.GLOBAL_MINIMUM
     assert "negative multiplier" in found.reason
+    assert "optimal" not in found.reason
 
 
 def test_isolated_points_have_no_spectrum():
@@ -398,7 +400,7 @@ def test_decays_with_tau_have_the_spectrum_of_the_scaled_problem():
     [
         ({"lam_W": 1.2, "lam_H": 1.2, "lam_b": 0.0}, "decays this large is not covered"),
         ({"n": (1,) * 23 + (2,)}, "needs balanced classes"),
-        ({"lam_W": None, "model": ufm.normalized_features()}, "needs decay on W and H"),
+        ({"lam_H": None, "model": ufm.normalized_features()}, "needs decay on W and H"),
     ],
 )
 def test_focal_loss_outside_its_region_has_no_bound(changes, reason):
@@ -433,13 +435,14 @@ class TestBestFound:
 
     def test_it_is_not_called_a_global_minimum(self):
         """T6: a pentagon and a spurious local minimum at d < K - 1."""
-        found = ufm.best_found(self.instance, starts=12)
+        found = ufm.best_found(self.instance, starts=6, key=4)
         assert found.solution.value == pytest.approx(0.938473085202, abs=1e-12)
         np.testing.assert_allclose(found.values, [0.938473085202, 0.969106050566], atol=1e-12)
-        assert found.converged == np.sum(found.counts) == found.starts == 12
+        assert found.converged == np.sum(found.counts) == found.starts == 6
+        np.testing.assert_array_equal(found.counts, [3, 3])
         assert found.certificate.verdict is Verdict.LOCAL_MINIMUM
         text = str(found)
-        assert text.startswith("best found: f = 0.938473085202, LOCAL_MINIMUM; 12 of 12 starts converged, at 2 ")
+        assert text.startswith("best found: f = 0.938473085202, LOCAL_MINIMUM; 6 of 6 starts converged, at 2 ")
         assert "optimal" not in text
         assert "global" not in text
 
@@ -465,11 +468,3 @@ class TestBestFound:
         instance = ufm.Problem(3, 1, 2, 0.1, 0.1, loss=lambda Z, Y: jnp.sum(Z * jnp.nan, axis=0))
         with pytest.raises(ValueError, match="best_found: none of 2 starts ended at a finite value"):
             ufm.best_found(instance, starts=2)
-
-
-def test_reasons_never_say_optimal():
-    for name in ("spheres", "focal", "relu, user's", "contrastive"):
-        instance = FAMILIES[name](np.random.default_rng(0))
-        found = ufm.certify(instance, ufm.random_start(instance))
-        assert "optimal" not in found.reason + found.bound_method + found.curvature_method
-        assert found.verdict is Verdict.NOT_CRITICAL
