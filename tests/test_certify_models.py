@@ -190,6 +190,7 @@ def test_known_minima_are_certified(name):
     found = ufm.certify(instance, closed_form(instance))
     assert found.verdict is Verdict.GLOBAL_MINIMUM
     assert found.bound_method in found.reason
+    assert "optimal" not in found.reason + found.curvature_method
     assert (found.index, found.nullity) == (0, found.symmetry)
     assert found.smallest_eigenvalue >= -found.curvature_tolerance
     assert np.isnan([found.balance, found.nuclear_excess, found.dual_ratio]).all()
@@ -243,7 +244,7 @@ def tangent_hessian(instance: ufm.Problem, params: ufm.Params, h: float = 1e-5) 
     return np.linalg.eigvalsh((H + H.T) / 2)
 
 
-HESSIANS = ["spheres", "sphere and budget", "unit features", "fixed, spheres", "fixed, relu", "contrastive, budget"]
+HESSIANS = ["spheres", "sphere and budget", "fixed, relu", "contrastive, budget"]
 
 
 @pytest.mark.parametrize("name", HESSIANS)
@@ -277,8 +278,7 @@ def polygon(K: int, d: int) -> np.ndarray:
 
 
 def test_a_saddle_on_spheres_is_recognised_and_left():
-    """A square in four dimensions, K = 4: critical, the slack matrix has a negative eigenvalue and it is the
-    Hessian's."""
+    """A square, K = 4, d = 5: critical, and the negative eigenvalue of the slack matrix is the Hessian's."""
     W = polygon(4, 5)
     instance = ufm.Problem(4, 2, 5, model=ufm.normalized(3.0))
     square = ufm.Params(W, np.repeat(W.T, 2, axis=1), None)
@@ -346,7 +346,7 @@ def test_relu_features():
     assert "28 features at zero have a zero multiplier" in origin.reason
 
 
-@pytest.mark.parametrize("name", ["fixed", "fixed, spheres", "spheres", "budgets"])
+@pytest.mark.parametrize("name", ["fixed, spheres", "budgets"])
 def test_a_point_away_from_the_minimum_gets_the_bound_of_the_relaxation(name):
     """It does not depend on the point, and no solve is below it."""
     instance = FAMILIES[name](np.random.default_rng(1))
@@ -365,6 +365,7 @@ def test_a_budget_that_f_would_rather_not_use_up():
     assert found.grad_norm <= 1e-15
     assert found.verdict is not Verdict.GLOBAL_MINIMUM
     assert "negative multiplier" in found.reason
+    assert "optimal" not in found.reason
 
 
 def test_isolated_points_have_no_spectrum():
@@ -433,15 +434,15 @@ class TestBestFound:
     instance = ufm.Problem(5, 1, 2, 0.05, 0.05, 0.1)
 
     def test_it_is_not_called_a_global_minimum(self):
-        """T6: at d < K - 1 the lowest point found is a pentagon, and nothing proves it the lowest."""
-        found = ufm.best_found(self.instance, starts=12)
+        """T6: a pentagon and a spurious local minimum at d < K - 1."""
+        found = ufm.best_found(self.instance, starts=6, key=4)
         assert found.solution.value == pytest.approx(0.938473085202, abs=1e-12)
-        assert np.all(np.diff(found.values) > 0.0)
-        assert found.values[0] == pytest.approx(0.938473085202, abs=1e-12)
-        assert found.converged == np.sum(found.counts) == found.starts == 12
+        np.testing.assert_allclose(found.values, [0.938473085202, 0.969106050566], atol=1e-12)
+        assert found.converged == np.sum(found.counts) == found.starts == 6
+        np.testing.assert_array_equal(found.counts, [3, 3])
         assert found.certificate.verdict is Verdict.LOCAL_MINIMUM
         text = str(found)
-        assert text.startswith("best found: f = 0.938473085202, LOCAL_MINIMUM; 12 of 12 starts converged, at ")
+        assert text.startswith("best found: f = 0.938473085202, LOCAL_MINIMUM; 6 of 6 starts converged, at 2 ")
         assert "optimal" not in text
         assert "global" not in text
 
@@ -467,11 +468,3 @@ class TestBestFound:
         instance = ufm.Problem(3, 1, 2, 0.1, 0.1, loss=lambda Z, Y: jnp.sum(Z * jnp.nan, axis=0))
         with pytest.raises(ValueError, match="best_found: none of 2 starts ended at a finite value"):
             ufm.best_found(instance, starts=2)
-
-
-def test_reasons_never_say_optimal():
-    for name in ("spheres", "focal", "relu, user's", "contrastive"):
-        instance = FAMILIES[name](np.random.default_rng(0))
-        found = ufm.certify(instance, ufm.random_start(instance))
-        assert "optimal" not in found.reason + found.bound_method + found.curvature_method
-        assert found.verdict is Verdict.NOT_CRITICAL
