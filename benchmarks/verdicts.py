@@ -4,8 +4,9 @@
     uv run python benchmarks/verdicts.py --problems 200 --starts 5
 
 A verdict is wrong if another start ends lower than the certified global minimum by more than its gap, or lower than the
-lower bound, or if a strict saddle or a local minimum is claimed to have a value below the lower bound. Every family
-takes K = 3 and d = 1 .. K + 3; decays, temperatures, budgets and seeds are drawn, so that each shape compiles once.
+lower bound; if a local minimum is left downwards by small steps from beside it; or if a strict saddle's direction does
+not go down. Every family takes K = 3 and d = 1 .. K + 3; decays, temperatures, budgets and seeds are drawn, so that
+each shape compiles once.
 """
 
 import argparse
@@ -16,7 +17,8 @@ from collections.abc import Callable
 import numpy as np
 
 import ufm
-from ufm.spaces import Spheres
+from ufm.models import Bilinear
+from ufm.spaces import Budget, Euclidean, Spheres
 
 K, SIZES = 3, (3, 2, 1)
 SETS, COUNTS = ufm.label_sets(K, {1: 2, 2: 1})
@@ -50,6 +52,12 @@ FAMILIES: dict[str, Draw] = {
         K, SIZES, d, _nu(rng)[0], model=ufm.normalized_features(rng.uniform(0.5, 4.0))
     ),
     "budgets": lambda rng, d: ufm.Problem(K, SIZES, d, model=ufm.layer_peeled(rng.uniform(0.5, 2), rng.uniform(1, 6))),
+    "sphere and budget": lambda rng, d: ufm.Problem(
+        K, SIZES, d, lam_b=0.0, model=Bilinear(Spheres(), Budget(rng.uniform(0.5, 4.0)), 1.5)
+    ),
+    "classifier on spheres": lambda rng, d: ufm.Problem(
+        K, SIZES, d, None, _nu(rng)[1], 0.1, ufm.MSE(), Bilinear(Spheres(), Euclidean())
+    ),
     "features >= 0": lambda rng, d: ufm.Problem(K, SIZES, d, *_nu(rng), model=ufm.relu_features()),
     "fixed classifier": lambda rng, d: ufm.Problem(
         K, SIZES, d, None, _nu(rng)[1], model=ufm.fixed_classifier(_etf(rng, d))
@@ -63,8 +71,8 @@ FAMILIES: dict[str, Draw] = {
 }
 
 
-def wrong(problem: ufm.Problem, certificate: ufm.Certificate, starts: int) -> str:
-    """Why the certificate is wrong, or ""."""
+def wrong(problem: ufm.Problem, params: ufm.Params, certificate: ufm.Certificate, starts: int) -> str:
+    """Why the certificate of the point `params` is wrong, or ""."""
     rounding = 1e-13 * (1.0 + abs(certificate.value))
     if certificate.value < certificate.lower_bound - rounding:
         return f"f={certificate.value} is below the bound {certificate.lower_bound}"
@@ -75,6 +83,15 @@ def wrong(problem: ufm.Problem, certificate: ufm.Certificate, starts: int) -> st
         called_global = certificate.verdict is ufm.Verdict.GLOBAL_MINIMUM
         if called_global and value < certificate.value - max(certificate.gap, 0.0) - rounding:
             return f"start {key} ends at {value}, below the global minimum {certificate.value} by more than its gap"
+    if certificate.verdict is ufm.Verdict.LOCAL_MINIMUM:
+        for key in range(3):
+            beside = ufm.perturb(problem, params, key, 1e-5)
+            value = ufm.solve(problem, start=beside, solver=ufm.TrustRegion(radius=1e-4, escapes=False)).value
+            if value < certificate.value - 1e3 * rounding:
+                return f"from beside the local minimum {certificate.value} small steps lead down to {value}"
+    lowest = np.fmin(certificate.escape_curvature, certificate.smallest_eigenvalue + certificate.eigenvalue_residual)
+    if certificate.verdict is ufm.Verdict.STRICT_SADDLE and not lowest < 0.0:
+        return f"no direction goes down from the strict saddle {certificate.value}"
     return ""
 
 
@@ -93,9 +110,10 @@ def main() -> None:
         counts: Counter[str] = Counter()
         for i in range(each):
             problem = draw(rng, 1 + i % (K + 3))
-            certificate = ufm.certify(problem, ufm.solve(problem, 0).params)
+            params = ufm.solve(problem, 0).params
+            certificate = ufm.certify(problem, params)
             counts[certificate.verdict.name] += 1
-            if reason := wrong(problem, certificate, options.starts):
+            if reason := wrong(problem, params, certificate, options.starts):
                 counts["wrong"] += 1
                 print(f"  {family}, {problem}: {reason}")
         total += counts

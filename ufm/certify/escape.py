@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ufm.certify.bounds import has_both_decays, is_closed, local_bound
+from ufm.certify.bounds import has_both_decays, local_bound
 from ufm.certify.point import (
     Point,
     along,
@@ -23,6 +23,7 @@ from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
 
 NOTHING = 1e-8  # the length of the tangent part of a unit vector that is rounding
+NEAR = 1e-11  # times 1 + |f|: a point proven to be this near to f* is not left
 
 
 class Escape(NamedTuple):
@@ -82,7 +83,9 @@ def descend(problem: Problem, params: Params) -> Params | None:
     benign = is_benign(problem)
     if benign and dual_ratio(problem, point) < 1.0 + 1e-6:
         return None  # T3: a global minimum
-    if not has_both_decays(problem) and is_closed(point, local_bound(problem, point)):
+    if not has_both_decays(problem) and point.value - local_bound(problem, point).value <= NEAR * (
+        1 + abs(point.value)
+    ):
         return None
     for direction in (escape_direction, lanczos_direction):
         escape = direction(problem, point)

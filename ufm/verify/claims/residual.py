@@ -74,7 +74,7 @@ def measure_minimum(setting: Setting) -> Measurement:
         "rank": int(np.sum(sizes > 1e-7)),
         "largest / nu": gains[0] / float(problem.nu),
         "value": found.value,
-        "verdict": found.certified.verdict.name,
+        "verdict": found.certificate.verdict.name,
     }
     # The residual's Lipschitz constant is 1/N.
     error = found.allowance(1.0) / problem.N
