@@ -17,6 +17,8 @@ from ufm.losses import (
 )
 from ufm.models import (
     Bilinear,
+    DeepLinear,
+    DeepReLU,
     Gram,
     contrastive,
     fixed_classifier,
@@ -44,6 +46,8 @@ __all__ = [
     "Collapse",
     "Comparison",
     "CrossEntropy",
+    "DeepLinear",
+    "DeepReLU",
     "DotRegression",
     "FirstOrder",
     "Flow",

@@ -1,5 +1,6 @@
 """Vector-space operations on pytrees of arrays."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -29,6 +30,11 @@ def multiply(x: Any, y: Any) -> Any:
 def max_abs(x: Any) -> jax.Array:
     """max |x_i| over all entries of all leaves; NaN if any entry is NaN."""
     return jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(x)]))
+
+
+def map_shapes(function: Callable[[tuple[int, ...]], Any], shapes: Any) -> Any:
+    """`function` of every shape (a tuple of ints) in a pytree of shapes."""
+    return jax.tree.map(function, shapes, is_leaf=lambda x: isinstance(x, tuple) and isinstance(x[0], int))
 
 
 def where(condition: Any, x: Any, y: Any) -> Any:

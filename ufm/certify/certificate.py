@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+import jax
 import numpy as np
 
 from ufm.certify.curvature import curvature
@@ -141,7 +142,7 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
 
 def _first_order(problem: Problem, point: Point) -> dict[str, float]:
     """The gradient's blocks and, with decay on all matrices, what T1 says of critical points."""
-    sizes = [np.nan if block is None else float(np.max(np.abs(block))) for block in point.grad]
+    sizes = [max((float(np.max(np.abs(x))) for x in jax.tree.leaves(block)), default=np.nan) for block in point.grad]
     found = dict(zip(("grad_W", "grad_H", "grad_b"), sizes, strict=True))
     if not problem.euclidean:
         return {**found, "balance": np.nan, "nuclear_excess": np.nan, "dual_ratio": np.nan}
