@@ -4,6 +4,7 @@ from ufm.certify.certificate import Certificate, Verdict, certify
 from ufm.certify.curvature import hessian_spectrum
 from ufm.collapse import Collapse, collapse
 from ufm.flow import Flow, gradient_flow
+from ufm.layers import layer_collapse, layer_features
 from ufm.losses import (
     MSE,
     CrossEntropy,
@@ -75,6 +76,8 @@ __all__ = [
     "gradient_flow",
     "hessian_spectrum",
     "label_sets",
+    "layer_collapse",
+    "layer_features",
     "layer_peeled",
     "normalized",
     "normalized_features",

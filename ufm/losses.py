@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import xlogy
 
+from ufm import tree
 from ufm.checks import as_real, untraced, whole
 
 
@@ -47,7 +48,7 @@ class Loss(Protocol):
     def __call__(self, Z: Any, Y: Any) -> Any: ...
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class CrossEntropy:
     """Cross entropy with label smoothing: logsumexp(z) - <t, z> + const, t = (1 - smoothing) y + smoothing / K.
@@ -103,7 +104,7 @@ class CrossEntropy:
         return (1.0 - self.smoothing) * Y + self.smoothing / Y.shape[0]
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class MSE:
     """Half the squared error, 1/2 |z - y|^2 per sample (targets may be any real vectors)."""
@@ -150,7 +151,7 @@ class MSE:
         return G
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class RescaledMSE:
     """1/2 [k (z_y - M)^2 + sum_{j != y} z_j^2]: the right class weighs k and should reach M.
@@ -186,7 +187,7 @@ class RescaledMSE:
         return G
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class Focal:
     """-(1 - p_y)^gamma log p_y with p = softmax(z); gamma = 0 is cross-entropy. Not convex for gamma > 0.
@@ -238,7 +239,7 @@ class Focal:
         return G
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class PickAllLabel:
     """sum_{c in S} CE(z, c) = |S| logsumexp(z) - sum_{c in S} z_c for a sample with the label set S.
@@ -279,7 +280,7 @@ class PickAllLabel:
         return _mix(G + Y, np.outer(marginal, Y.sum(axis=0)) / np.sum(marginal), G, Y)
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class DotRegression:
     """(z_y - target)^2 / (2 target): only the right logit is asked to reach its largest value.
@@ -310,7 +311,7 @@ class DotRegression:
         return G
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class SupCon:
     """Mean over positives p of logsumexp_{j != i} z_ji - z_pi for each anchor i: supervised contrastive loss.
@@ -348,7 +349,7 @@ class SupCon:
         return G
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class UserLoss:
     """Any differentiable `function(Z, Y) -> [N]`; `Problem(loss=function)` wraps it with nothing asserted.

@@ -15,10 +15,11 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
+from ufm import tree
 from ufm.spaces import Budget, Euclidean, Fixed, Nonnegative, Space, Spheres
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class Bilinear:
     """Z = tau W H (+ b 1^T): classifier W [K, d] and features H [d, N], each in its space; tau None is 1."""
@@ -38,7 +39,7 @@ class Bilinear:
         return W @ H if self.tau is None else self.tau * (W @ H)
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class Gram:
     """Z = tau H^T H [N, N]: similarities of the features with each other; there is no W."""
@@ -58,7 +59,7 @@ class Gram:
         return H.T @ H if self.tau is None else self.tau * (H.T @ H)
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class DeepLinear:
     """Z = W_M ... W_1 H (+ b 1^T): W = (W_1, ..., W_M), W_1 next to H [d, N], weight decay on every factor.
@@ -94,7 +95,7 @@ class DeepLinear:
         return W[-1] @ self.layers(W, H)[-1]
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class DeepReLU:
     """Z = W_M relu(W_(M-1) ... relu(W_1 H)) (+ b 1^T): as `DeepLinear`, with a ReLU after every matrix but the last.

@@ -95,10 +95,10 @@ def _nuclear_norm(problem: Problem) -> float:
     lost = float(np.sum(y[len(kept) :] ** 2)) / (2 * problem.N)
     candidates = [float(np.sum(kept**2)) / (2 * problem.N)]
     for r in range(1, len(kept) + 1):
-        mean = float(np.mean(kept[:r]))
-        spread = float(np.sum((kept[:r] - mean) ** 2) + np.sum(kept[r:] ** 2)) / (2 * problem.N)
-        # z_j = y_j - mu sums to r (mean - mu): r times the scalar problem of the mean, at the price of the sum.
-        candidates += [spread + value for value in _stationary(mean, r, price, p, problem.N)]
+        dropped = float(np.sum(kept[r:] ** 2)) / (2 * problem.N)
+        # z_j = y_j - mu: the misfit is r mu^2 and the sum r (mean - mu), as of r values that all equal the mean.
+        found = _stationary(float(np.mean(kept[:r])), r, price, p, problem.N)
+        candidates += [dropped + value for value in found]
     return lost + min(candidates)
 
 

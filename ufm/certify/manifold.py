@@ -2,8 +2,8 @@
 
 Where the features of every group coincide it splits exactly, as it does with decays, into the merged problem and the
 deviations within a group, n_c - 1 times the eigenvalues of the free part of S^T J_c S / N + lam_H - b_c, S the
-derivative of the logits in a feature (tau W, or of a deep model the product of its matrices), J_c the loss's Hessian and
-b_c the space's multiplier at group c. Otherwise the matrix is dense, or Lanczos finds the smallest
+derivative of the logits in a feature (tau W; the product of a deep model's matrices), J_c the loss's Hessian, b_c the
+space's multiplier at group c. Otherwise the matrix is dense, or Lanczos finds the smallest
 eigenvalue. On non-negative features the tangent space is the face of the entries that are free: positive, or zero and
 about to grow.
 """

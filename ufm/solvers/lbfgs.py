@@ -27,7 +27,7 @@ class LBFGSState(NamedTuple):
     idle: jax.Array
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class LBFGS:
     """L-BFGS whose initial inverse Hessian is the inverse of the problem's metric, scaled.
