@@ -156,8 +156,9 @@ def zero_radius(*, K: int, n: Sizes, lam_W: Decays, lam_H: float, M: int) -> flo
 def trap_radius(*, K: int, n: Sizes, lam_W: Decays, lam_H: float, M: int) -> float:
     """r = sqrt(q) (g N/sqrt(n_max))^(1/(q-2)): gradient flow from |(W, H)| < r ends at zero.
 
-    It is attained: aligned factors of one length on the largest class leave zero from just outside. A line search can
-    jump out of the basin; gradient descent with small steps cannot.
+    It is attained to leading order in the decay: aligned factors of one length on the largest class leave zero once
+    P^(1-2/q) (1 - P/sqrt(n_max)) = g N/sqrt(n_max), P the product of their norms. A line search can jump out of the
+    basin; gradient descent with small steps cannot.
 
     Raises:
         ValueError: an argument is impossible.
