@@ -4,6 +4,7 @@ from ufm.certify.certificate import Certificate, Verdict, certify
 from ufm.certify.curvature import hessian_spectrum
 from ufm.collapse import Collapse, collapse
 from ufm.flow import Flow, gradient_flow
+from ufm.landscape import Atlas, CriticalPoint, atlas
 from ufm.layers import layer_collapse, layer_features
 from ufm.losses import (
     MSE,
@@ -41,11 +42,13 @@ from ufm.verify.compare import Comparison, compare
 __all__ = [
     "LBFGS",
     "MSE",
+    "Atlas",
     "BestFound",
     "Bilinear",
     "Certificate",
     "Collapse",
     "Comparison",
+    "CriticalPoint",
     "CrossEntropy",
     "DeepLinear",
     "DeepReLU",
@@ -66,6 +69,7 @@ __all__ = [
     "TrustRegion",
     "UserLoss",
     "Verdict",
+    "atlas",
     "best_found",
     "certify",
     "collapse",
