@@ -57,7 +57,7 @@ def test_value_gradient_and_hessian_against_numpy(model, loss, lam_b):
     np.testing.assert_allclose([product(e) for e in unit], dense[:7], atol=2e-9)
 
 
-@pytest.mark.parametrize(("model", "loss"), [(ufm.DeepLinear(()), ufm.MSE()), (ufm.DeepReLU(()), ufm.CrossEntropy())])
+@pytest.mark.parametrize(("model", "loss"), [(ufm.DeepLinear(()), ufm.CrossEntropy())])
 def test_one_matrix_is_the_one_layer_model(model, loss):
     deep = ufm.Problem(3, 2, 4, 0.02, 0.01, 0.05, loss, model)
     flat = dataclasses.replace(deep, model=ufm.Bilinear())
@@ -71,9 +71,9 @@ def test_one_matrix_is_the_one_layer_model(model, loss):
     assert (a.nullity, a.symmetry) == (b.nullity, b.symmetry)
 
 
-@pytest.mark.parametrize(("n", "lam_b"), [(2, 0.0), (2, 0.2), ((3, 2, 2), None)])
-def test_linear_minima_are_certified_and_compare_with_theory(n, lam_b):
-    problem = linear(n=n, lam_b=lam_b)
+@pytest.mark.parametrize("lam_b", [0.0, 0.2])
+def test_linear_minima_are_certified_and_compare_with_theory(lam_b):
+    problem = linear(n=2, lam_b=lam_b)
     best = ufm.best_found(problem, starts=6, key=1)
     certificate = best.certificate
     assert certificate.verdict is ufm.Verdict.GLOBAL_MINIMUM
@@ -145,14 +145,16 @@ def test_real_targets():
 
 
 def test_zero_is_a_local_minimum_that_is_not_global_and_descents_can_end_there():
-    problem = linear(lam_W=0.004, lam_H=0.004)
-    zero = ufm.Params(tuple(np.zeros(s) for s in problem.shapes().W), np.zeros(problem.shapes().H), None)
+    problem = linear(n=2, lam_b=0.0, lam_W=(0.004, 0.004, 0.004), lam_H=0.004)
+    zero = ufm.Params(tuple(np.zeros(s) for s in problem.shapes().W), np.zeros(problem.shapes().H), np.full(3, 1 / 3))
     certificate = ufm.certify(problem, zero)
     assert certificate.verdict is ufm.Verdict.LOCAL_MINIMUM
     assert certificate.gap > 0.1
-    np.testing.assert_allclose(np.array(certificate.spectrum), 0.004, rtol=1e-12)
+    assert certificate.spectrum is not None
+    np.testing.assert_allclose(certificate.spectrum[:-3], 0.004, rtol=1e-12)
+    np.testing.assert_allclose(certificate.spectrum[-3:], 1.0, rtol=1e-12)
     best = ufm.best_found(problem, starts=4, scales=(0.05, 1.0), key=2)
-    assert best.values[-1] == pytest.approx(0.5)
+    assert best.values[-1] == pytest.approx(1 / 3)
     assert best.values[0] < 0.1
     assert best.shares.sum() == 1.0
 
@@ -224,7 +226,7 @@ def test_collapse_of_every_layer():
 
 
 def test_flows_and_trajectories_have_tuples_of_matrices():
-    problem = linear()
+    problem = linear(n=2, lam_b=0.0)
     flow = ufm.gradient_flow(problem, ufm.random_start(problem, 0), [0.0, 1.0, 5.0])
     assert np.all(np.diff(flow.value) < 0.0)
     assert [w.shape for w in flow.params.W] == [(3, 3, 4), (3, 5, 3), (3, 3, 5)]
