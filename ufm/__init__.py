@@ -27,11 +27,12 @@ from ufm.models import (
 )
 from ufm.multistart import BestFound, best_found
 from ufm.problem import Params, Problem
-from ufm.solve import Progress, Solution, Trajectory, solve
+from ufm.solution import Progress, Solution, Trajectory
+from ufm.solve import solve
 from ufm.solvers.first_order import FirstOrder
 from ufm.solvers.lbfgs import LBFGS
 from ufm.solvers.newton import TrustRegion
-from ufm.start import etf_start, perturb, random_start
+from ufm.start import etf_start, perturb, random_start, spectral_start
 from ufm.status import Status
 from ufm.verify.compare import Comparison, compare
 
@@ -78,4 +79,5 @@ __all__ = [
     "random_start",
     "relu_features",
     "solve",
+    "spectral_start",
 ]

@@ -8,7 +8,8 @@ import numpy as np
 from ufm.certify.certificate import Certificate, Verdict, certify
 from ufm.checks import whole
 from ufm.problem import Problem
-from ufm.solve import Solution, solve
+from ufm.solution import Solution
+from ufm.solve import solve
 from ufm.start import generator
 from ufm.status import Status
 
@@ -54,6 +55,7 @@ def best_found(problem: Problem, starts: int = 20, key: Any = 0, **options: Any)
     if "start" in options:
         raise TypeError("best_found: start= would make all starts the same. Use ufm.solve(problem, start=...).")
     seeds = generator(key, "best_found").integers(2**62, size=starts)
+    options.setdefault("reduce", False)  # the starts are of free features, and so are the minima that are counted
     solutions = [solve(problem, key=int(seed), **options) for seed in seeds]
     finite = [solution for solution in solutions if solution.status is not Status.NONFINITE]
     if not finite:

@@ -19,11 +19,13 @@ from ufm.face.report import Report, make_report
 from ufm.face.text import render
 from ufm.losses import MSE, CrossEntropy
 from ufm.problem import Problem
-from ufm.solve import Progress, Solution, Status, solve
+from ufm.solution import Progress, Solution
+from ufm.solve import solve
 from ufm.solvers.first_order import FirstOrder
 from ufm.solvers.lbfgs import LBFGS
 from ufm.solvers.newton import TrustRegion
 from ufm.start import etf_start, random_start
+from ufm.status import Status
 from ufm.validation import check_problem
 
 # The gradient up to which the certificate calls a point critical, unless the solve was asked for less.

@@ -11,7 +11,8 @@ from ufm.certify.escape import escape_direction
 from ufm.certify.point import examine, length
 from ufm.flow import Flow
 from ufm.problem import Params, Problem
-from ufm.solve import Solution, solve
+from ufm.solution import Solution
+from ufm.solve import solve
 from ufm.status import Status
 from ufm.verify.claim import Measurement
 from ufm.verify.compare import measure
@@ -80,7 +81,7 @@ class Settled:
 
 def settle(problem: Problem, key: Any = 0, *, start: Params | None = None, **options: Any) -> Settled:
     """Solve at the default gtol from a random start (or `start`), then follow the point to the last digits."""
-    first = solve(problem, key, start=start, **options)
+    first = solve(problem, key, start=start, reduce=False, **options)
     options.pop("gtol", None)
     params = solve(problem, start=first.params, gtol=EPS, **options).params
     return settled_at(problem, params, first)

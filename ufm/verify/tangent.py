@@ -68,7 +68,7 @@ class Critical:
 
 def settle(problem: Problem, key: Any = 0, *, start: Params | None = None) -> Critical:
     """Solve from a random start (or `start`), then follow the point to the last digits."""
-    return critical(problem, polished(problem, solve(problem, key, start=start).params))
+    return critical(problem, polished(problem, solve(problem, key, start=start, reduce=False).params))
 
 
 def critical(problem: Problem, params: Params) -> Critical:
