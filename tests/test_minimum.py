@@ -99,7 +99,7 @@ def test_many_classes() -> None:
     assert solution.value == pytest.approx(prediction.value, rel=1e-13)
     huge = ufm.solve(ufm.Problem(10**6, 10**3, 10**6, 1e-10, 1e-9, 1e-4))
     assert huge.status is ufm.Status.CONVERGED
-    assert 0.5 < huge.value < math.log(1e6)
+    assert 0.1 < huge.value < math.log(1e6)
     assert huge.value - huge.lower_bound <= 1e-13 * (1 + huge.value)
 
 

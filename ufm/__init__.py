@@ -1,5 +1,6 @@
 """Unconstrained feature models of Neural Collapse: solved, certified, measured and set against theory."""
 
+from ufm.batch import solve_batch
 from ufm.certify.certificate import Certificate, Verdict, certify
 from ufm.certify.curvature import hessian_spectrum
 from ufm.collapse import Collapse, collapse
@@ -79,5 +80,6 @@ __all__ = [
     "random_start",
     "relu_features",
     "solve",
+    "solve_batch",
     "spectral_start",
 ]

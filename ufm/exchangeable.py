@@ -13,6 +13,7 @@ Coordinates are isometric (w_g is multiplied by sqrt(m_g - 1), b_g by sqrt(m_g))
 those of the full problem on these points.
 """
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -61,22 +62,20 @@ class Exchangeable:
         standard = jnp.where(several, params.W[:, 0] * params.H[0] / jnp.where(several, self.m - 1, 1), 0.0)
         return Spectrum(standard, params.W[:, 1:] @ params.H[1:])
 
-    def logits(self, Z: Spectrum, b: Any) -> Any:
+    def logits(self, Z: Spectrum, b: Any) -> jax.Array:
         """[1 + G, G] logits of a sample of each size: of its own class, then of another class of each size."""
-        xp = Z.standard.__array_namespace__()  # NumPy or jax
         eye, root = np.eye(self.m.size, dtype=self.m.dtype), self.m**0.5
-        own = (xp.sum(Z.trivial * eye, axis=0) / self.m + Z.standard * (1 - 1 / self.m)) / self.n**0.5
+        own = (jnp.sum(Z.trivial * eye, axis=0) / self.m + Z.standard * (1 - 1 / self.m)) / self.n**0.5
         others = (Z.trivial / (root[:, None] * root) - eye * (Z.standard / self.m)) / self.n**0.5
         if b is not None:
             own, others = own + b / root, others + (b / root)[:, None]
         alone = (eye > 0) & (self.m == 1)  # no other class has this size; the row counts for nothing
-        return xp.concatenate([own[None], xp.where(alone, own, others)])
+        return jnp.concatenate([own[None], jnp.where(alone, own, others)])
 
-    def classes(self) -> Any:
+    def classes(self) -> jax.Array:
         """[1 + G, G] how many classes each row of `logits` stands for."""
-        xp = self.m.__array_namespace__()
         others = self.m[:, None] - np.eye(self.m.size, dtype=self.m.dtype)
-        return xp.concatenate([xp.ones((1, self.m.size), dtype=self.m.dtype), others])
+        return jnp.concatenate([jnp.ones((1, self.m.size), dtype=self.m.dtype), others])
 
     def targets(self) -> np.ndarray:
         """[1 + G, G] one-hot."""
@@ -144,6 +143,15 @@ class Exchangeable:
         grad = jax.grad(self.data_loss)(Z, b)
         several = self.m > 1
         return Spectrum(jnp.where(several, grad.standard / jnp.where(several, self.m - 1, 1), 0.0), grad.trivial)
+
+    def numbers(self) -> tuple[Any, Any, Any]:
+        """What differs between problems of the same class sizes: nu, lam_b, loss."""
+        return self.nu, self.lam_b, self.loss
+
+    def with_numbers(self, numbers: tuple[Any, Any, Any]) -> "Exchangeable":
+        """The problem of the same class sizes with these numbers."""
+        nu, lam_b, loss = numbers
+        return dataclasses.replace(self, nu=nu, lam_b=lam_b, loss=loss)
 
     def astype(self, dtype: Any) -> "Exchangeable":
         """The same problem with every leaf a NumPy array of this dtype."""

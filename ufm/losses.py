@@ -6,7 +6,8 @@ A loss is a frozen dataclass registered as a pytree, with
     convex: bool                 convex in Z and >= 0, so that a lower bound exists
     shift_invariant: bool        loss(Z + c 1^T) = loss(Z) for every constant c per sample
     exchangeable: bool           all classes are treated alike; then loss and conjugate take `classes` as well, how many
-                                 classes each row stands for (an array that broadcasts with Z, by default 1)
+                                 classes each row stands for (an array that broadcasts with Z, by default 1), and the
+                                 conjugate is NumPy or jax
     conjugate: a method or None  conjugate(G, Y) -> [C], sup_z <g, z> - loss(z, y); +inf outside its domain (NumPy)
     rank_bound: method or None   rank_bound(Y, sizes, nu, lam_b, d): a lower bound on f that uses rank(W H) <= d (NumPy)
     repair(G, Y, sizes)          a point of the conjugate's domain near G that keeps 1^T G and, when it is 0, G sizes
@@ -91,11 +92,12 @@ class CrossEntropy:
         mean = jnp.sum(classes * margin, axis=0) / jnp.sum(classes * jnp.ones_like(Z), axis=0)
         return shift + jnp.log1p(jnp.expm1(-shift) + others) - self.smoothing * mean
 
-    def conjugate(self, G: np.ndarray, Y: np.ndarray, classes: Any = 1.0) -> np.ndarray:
+    def conjugate(self, G: Any, Y: Any, classes: Any = 1.0) -> Any:
         """sum_j q_j log q_j for q = g + t in the simplex, +inf elsewhere; [C]."""
+        xp = G.__array_namespace__()
         Q = G + self.soft_targets(Y, classes)
-        value = np.sum(classes * xlogy(np.maximum(Q, 0.0), np.maximum(Q, 0.0)), axis=0)
-        return np.where(np.all(Q >= 0.0, axis=0), value, np.inf)
+        value = xp.sum(classes * xp.where(Q > 0.0, Q * xp.log(xp.where(Q > 0.0, Q, 1.0)), 0.0), axis=0)
+        return xp.where(xp.all(Q >= 0.0, axis=0), value, xp.inf)
 
     def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         """Mix Q = G + T with the marginal target, just enough to make every entry >= 0.
@@ -105,9 +107,9 @@ class CrossEntropy:
         T = self.soft_targets(Y)
         return _mix(G + T, np.outer(T @ sizes, np.ones(T.shape[1])) / np.sum(sizes), G, T)
 
-    def soft_targets(self, Y: np.ndarray, classes: Any = 1.0) -> np.ndarray:
+    def soft_targets(self, Y: Any, classes: Any = 1.0) -> Any:
         """t = (1 - smoothing) y + smoothing / K."""
-        return (1.0 - self.smoothing) * Y + self.smoothing / np.sum(classes * np.ones_like(Y), axis=0)
+        return (1.0 - self.smoothing) * Y + self.smoothing / (classes * np.ones_like(Y)).sum(axis=0)
 
 
 @jax.tree_util.register_dataclass
@@ -127,9 +129,9 @@ class MSE:
     def __call__(self, Z: jax.Array, Y: jax.Array, classes: Any = 1.0) -> jax.Array:
         return 0.5 * jnp.sum(classes * (Z - Y) ** 2, axis=0)
 
-    def conjugate(self, G: np.ndarray, Y: np.ndarray, classes: Any = 1.0) -> np.ndarray:
+    def conjugate(self, G: Any, Y: Any, classes: Any = 1.0) -> Any:
         """1/2 |g|^2 + <g, y>; [C]."""
-        return np.sum(classes * G * (0.5 * G + Y), axis=0)
+        return (classes * G * (0.5 * G + Y)).sum(axis=0)
 
     def rank_bound(self, Y: np.ndarray, sizes: np.ndarray, nu: float, lam_b: float | None, d: int) -> float:
         """t E(Y) + (1 - t) E(Y centred), t = lam_b / (1 + lam_b), E the minimum without bias over rank(Z) <= d.
@@ -186,10 +188,9 @@ class RescaledMSE:
     def __call__(self, Z: jax.Array, Y: jax.Array, classes: Any = 1.0) -> jax.Array:
         return 0.5 * jnp.sum(classes * (1.0 + (self.k - 1.0) * Y) * (Z - self.M * Y) ** 2, axis=0)
 
-    def conjugate(self, G: np.ndarray, Y: np.ndarray, classes: Any = 1.0) -> np.ndarray:
+    def conjugate(self, G: Any, Y: Any, classes: Any = 1.0) -> Any:
         """sum_j g_j (g_j / (2 w_j) + M y_j), w the weights of the squares; [C]."""
-        weighted = 0.5 * G / (1.0 + (float(self.k) - 1.0) * Y) + float(self.M) * Y
-        return np.sum(classes * G * weighted, axis=0)
+        return (classes * G * (0.5 * G / (1.0 + (self.k - 1.0) * Y) + self.M * Y)).sum(axis=0)
 
     def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         """G itself: the conjugate is finite everywhere."""

@@ -56,7 +56,7 @@ def solve(
     # The dynamics of a first-order method make sense where nothing is minimal.
     check_problem(problem, "solve", dtype, minimiser=not isinstance(solver, FirstOrder))
     solver.check(problem)
-    gtol = _checked_gtol(gtol, dtype)
+    gtol = checked_gtol(gtol, dtype)
     limit = solver.max_steps if max_steps is None else max_steps
     max_steps = whole(limit, "max_steps", "solve", 1, "that allows no step")
     stops = _checked_record(record, max_steps)
@@ -97,7 +97,8 @@ def _checked_solver(solver: Any) -> Any:
     return solver
 
 
-def _checked_gtol(gtol: Any, dtype: np.dtype) -> float:
+def checked_gtol(gtol: Any, dtype: np.dtype) -> float:
+    """gtol, or the default of the precision; raises TypeError or ValueError if it cannot be reached."""
     if gtol is None:
         return 1e-12 if dtype == np.float64 else 1e-6
     gtol = positive(gtol, "gtol", "solve")

@@ -10,6 +10,7 @@ from ufm.certify.minorant import class_gradient, without_sums
 from ufm.certify.point import examine
 from ufm.checks import positive, untraced
 from ufm.exchangeable import FLOOR, SCALES
+from ufm.precision import exact
 from ufm.problem import Params, Problem
 from ufm.reduction import lift_params, merge
 from ufm.validation import check_params, check_problem
@@ -95,9 +96,16 @@ def spectral_start(problem: Problem) -> Params:
     more = (0, problem.d - kept)
     W, H = np.pad(U[:, :kept] * length, ((0, 0), more)), np.pad(length[:, None] * Vt[:kept], (more, (0, 0)))
     tilt = float(problem.lam_H / problem.lam_W) ** 0.25
-    points = [Params(t * tilt * W, t / tilt * H, zero.b) for t in SCALES]
-    best = min(points, key=lambda point: examine(reduced, point).value)
+    ray = Params(tilt * W, H / tilt, zero.b)
+    with exact():
+        values = np.asarray(_values_along(reduced.astype(np.float64), ray))
+    best = Params(*[None if x is None else SCALES[np.nanargmin(values)] * x for x in ray])
     return best if problem.merged else lift_params(problem, best)
+
+
+@jax.jit
+def _values_along(problem: Problem, ray: Params) -> jax.Array:
+    return jax.vmap(lambda t: problem.objective(jax.tree.map(lambda x: t * x, ray)))(jnp.asarray(SCALES))
 
 
 def perturb(problem: Problem, params: Any, key: Any = 0, scale: float = 1e-3) -> Params:
