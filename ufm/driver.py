@@ -8,15 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ufm.certify.escape import descend
-from ufm.certify.point import examine
-from ufm.precision import to_host
+from ufm.placement import OneDevice, Sharded
 from ufm.problem import Params, Problem
 from ufm.solution import Progress, Trajectory
-from ufm.solvers.polish import polish
 from ufm.status import Status, message, status_of
 
 POLISHED = 1e-12  # a gradient that needs no polish: what is left is rounding
+HERE = OneDevice()
 MAX_ESCAPES = 50  # saddles that one solve may leave; each is strictly lower than the one before
 
 
@@ -46,40 +44,41 @@ def drive(
     stops: list[int],
     progress: Callable[[Progress], None] | None,
     dtype: np.dtype,
+    place: OneDevice | Sharded = HERE,
 ) -> Run:
     """Iterate from `point` until convergence, stalling, or max_steps; leave strict saddles if the solver may."""
     typed, tolerance = problem.astype(dtype), np.asarray(gtol, dtype)
     solver = typed_solver(solver, dtype)
     clock = time.perf_counter()
-    state = _init(solver, typed, jax.tree.map(lambda x: np.asarray(x, dtype), point))
+    state = _init(solver, typed, place.put(point, dtype))
     # No step is allowed yet: these calls compile, so that compile time is known apart.
     state = jax.block_until_ready(advance(solver, typed, state, tolerance, 0))
     if solver.escapes:
-        examine(problem, point)
+        place.warm(problem, point)
     compile_seconds, clock = time.perf_counter() - clock, time.perf_counter()
 
-    kept = [_snapshot(state)] if stops[:1] == [0] else []
+    kept = [_snapshot(state, place)] if stops[:1] == [0] else []
     pending = [step for step in stops if step > 0]
     escapes, polished = 0, False
     while True:
-        state = _chunks(solver, typed, state, tolerance, max_steps, pending, kept, progress)
+        state = _chunks(solver, typed, state, tolerance, max_steps, pending, kept, progress, place)
         status = status_of(state, tolerance, max_steps)
         assert status is not None, "a chunk loop ends only with a status"
         far = float(state.iterate.grad_norm) > POLISHED
         if status is Status.STALLED and far and solver.escapes and dtype == np.float64 and not polished:
-            polished, nearer = True, polish(problem, to_host(state.iterate.params))
+            polished, nearer = True, place.nearer(problem, place.get(state.iterate.params))
             if nearer is not None:
-                state = _restart(solver, typed, nearer, state)
+                state = _restart(solver, typed, place.put(nearer, dtype), state)
                 continue
         if status is not Status.CONVERGED or not solver.escapes or escapes == MAX_ESCAPES:
             break
-        below = descend(problem, to_host(state.iterate.params))
+        below = place.below(problem, place.get(state.iterate.params))
         if below is None:
             break
         escapes += 1
-        state = _restart(solver, typed, jax.tree.map(lambda x: np.asarray(x, dtype), below), state)
+        state = _restart(solver, typed, place.put(below, dtype), state)
     if stops and (not kept or kept[-1][0] != int(state.steps)):
-        kept.append(_snapshot(state))
+        kept.append(_snapshot(state, place))
     return Run(
         value=float(state.iterate.value),
         grad_norm=float(state.iterate.grad_norm),
@@ -92,7 +91,7 @@ def drive(
         compile_seconds=compile_seconds,
         seconds=time.perf_counter() - clock,
         trajectory=_trajectory(kept) if stops else None,
-        point=to_host(state.iterate.params),
+        point=place.get(state.iterate.params),
     )
 
 
@@ -105,6 +104,7 @@ def _chunks(
     pending: list[int],
     kept: list[Any],
     progress: Callable[[Progress], None] | None,
+    place: OneDevice | Sharded,
 ) -> Any:
     """The state at which the iteration ends; takes recorded steps from `pending` and adds their points to `kept`."""
     chunk = 64
@@ -116,7 +116,7 @@ def _chunks(
             chunk = min(2 * chunk, 2**20)
         if pending and int(state.steps) >= pending[0]:
             pending.pop(0)
-            kept.append(_snapshot(state))
+            kept.append(_snapshot(state, place))
         if progress is not None:
             progress(Progress(int(state.steps), float(state.iterate.value), float(state.iterate.grad_norm)))
     return state
@@ -150,9 +150,9 @@ def _restart(solver: Any, problem: Problem, params: Params, state: Any) -> Any:
     return fresh._replace(steps=state.steps + 1, evaluations=state.evaluations + fresh.evaluations)
 
 
-def _snapshot(state: Any) -> tuple[int, float, float, Params]:
+def _snapshot(state: Any, place: OneDevice | Sharded) -> tuple[int, float, float, Params]:
     here = state.iterate
-    return int(state.steps), float(here.value), float(here.grad_norm), to_host(here.params)
+    return int(state.steps), float(here.value), float(here.grad_norm), place.get(here.params)
 
 
 def _trajectory(kept: list[Any]) -> Trajectory:

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+from jax.sharding import Mesh
 
 from ufm.checks import positive, whole
 from ufm.driver import drive
 from ufm.minimum import minimum
+from ufm.placement import placement
 from ufm.precision import as_dtype, exact
 from ufm.problem import Params, Problem
 from ufm.reduction import Full
@@ -30,6 +32,7 @@ def solve(
     progress: Callable[[Progress], None] | None = None,
     dtype: Any = "float64",
     reduce: bool = True,
+    mesh: Mesh | None = None,
 ) -> Solution:
     """A critical point of the problem: the global minimum where it can be had exactly, else from a random start.
 
@@ -46,6 +49,8 @@ def solve(
             class, no more dimensions than needed, one class of each size. They find the same global minimum, not the
             same path: for the landscape of free features pass False. A start, a record or a solver that does not
             leave saddles asks for free features by itself.
+        mesh: of devices, of one or many hosts, over which the columns of H are divided: for free features that one
+            device does not hold. Asks for free features.
     Returns:
         A Solution whose value and gradient norm were computed at its params in `dtype`.
     Raises:
@@ -66,11 +71,12 @@ def solve(
         raise TypeError(f"solve: reduce={reduce!r} is not a bool. Pass True for the global minimum by any exact way.")
     generator(key, "solve")
     point = None if start is None else check_params(problem, start, "solve", dtype)
-    full = _why_full(reduce, start is not None, solver.escapes, bool(stops))
+    place = placement(mesh, problem)
+    full = _why_full(reduce and mesh is None, start is not None, solver.escapes, bool(stops))
     with exact():
         if full:
             point = random_start(problem, key) if point is None else point
-            run = drive(problem, point, solver, gtol, max_steps, stops, progress, dtype)
+            run = drive(problem, point, solver, gtol, max_steps, stops, progress, dtype, place)
             return Solution(**run._asdict(), reduction=Full(problem, full), lower_bound=-np.inf)
         return minimum(problem, key, solver, gtol, max_steps, progress, dtype)
 
@@ -78,7 +84,7 @@ def solve(
 def _why_full(reduce: bool, started: bool, seeks_minimum: bool, recorded: bool) -> str:
     """Why the free features themselves are asked for, or ""."""
     if not reduce:
-        return "reduce=False"
+        return "reduce=False, or a mesh"
     if started:
         return "a start was given"
     if not seeks_minimum:
