@@ -108,8 +108,7 @@ def _mean_kept_block(lam_W: float, lam_H: float, lam_b: float, s: float, s0: flo
         (1.0, np.array([0.0, -h, w, 0.0, 0.0])),
         (lam_b, np.array([0.0, 0.0, 0.0, 0.0, 1.0])),
     ]
-    rotation = np.array([h * root, -w * root0, -h * root0, w * root, 0.0])
-    return symmetric_block(squares, null=rotation)
+    return symmetric_block(squares, zeros=1)  # the rotation of the two directions into each other
 
 
 def _mean_lost_block(lam_W: float, lam_H: float, lam_b: float, strength: float) -> list[float]:

@@ -20,20 +20,31 @@ from ufm.verify.experiment import EPS, ROUNDING
 
 
 def measure_tiny(tau: float) -> Measurement:
-    """f and its logit gradient at the simplex of six classes, and f by the textbook formula logsumexp(z) - z_y."""
+    """f and its logit gradient at the simplex of six classes, and f by the textbook formula logsumexp(z) - z_y.
+
+    The columns of the gradient sum to zero, which gives its diagonal without the cancellation in p_y - 1.
+    """
     problem = Problem(6, 1, 5, model=normalized(tau))
     point = examine(problem, etf_start(problem))
     naive = float(np.mean(logsumexp(point.Z, axis=0) - np.diag(point.Z)))
-    wrong = -np.sum(np.where(np.eye(6, dtype=bool), 0.0, point.G), axis=0)
-    values = {"log f": math.log(point.value), "naive error": abs(naive / point.value - 1.0), "gradient": wrong[0]}
+    others = np.where(np.eye(6, dtype=bool), 0.0, point.G)
+    wrong = -np.sum(others, axis=0)
+    values = {
+        "log f": math.log(point.value),
+        "naive error": abs(naive / point.value - 1.0),
+        "gradient": wrong[0],
+        "residual": np.linalg.svd(others + np.diag(wrong), compute_uv=False),
+    }
     rounding = ROUNDING * (1.0 + tau)
-    return Measurement(values, {"log f": rounding, "gradient": rounding * abs(wrong[0])})
+    return Measurement(values, {"log f": rounding, **dict.fromkeys(("gradient", "residual"), rounding * -wrong[0])})
 
 
 def predict_tiny(tau: float) -> Mapping[str, Any]:
     """The closed form to its last digits; the textbook formula has lost half of them by 1e-10, and all by 1e-17."""
-    f = theory.spheres.global_minimum(K=6, n=1, d=5, tau=tau).value
-    return {"log f": math.log(f), "naive error": AtLeast(1e-8), "gradient": math.expm1(-f) / 6}
+    found = theory.spheres.global_minimum(K=6, n=1, d=5, tau=tau)
+    residual = theory.residual.residual_spectrum(logits=np.asarray(found.quantities["logits"]), n=1)
+    f, wrong = found.value, math.expm1(-found.value) / 6
+    return {"log f": math.log(f), "naive error": AtLeast(1e-8), "gradient": wrong, "residual": residual}
 
 
 def degenerate(full: bool) -> Iterable[Code]:
