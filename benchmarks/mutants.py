@@ -29,9 +29,9 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
+from mutants_left_out import EQUIVALENT, WHOLE, Path, at, same_roots
 
 import theory
-from mutants_left_out import EQUIVALENT, WHOLE, Path, at, same_roots
 from ufm.verify.claim import Claim, Measurement, Outcome, judge
 from ufm.verify.runner import all_claims
 
@@ -137,7 +137,7 @@ def mutants(module: Any) -> Iterator[Mutant]:
         for path in sites(node, ends):
             floored = isinstance(getattr(at(node, path[:-1]), "op", None), ast.FloorDiv)
             for what, change in changes(at(node, path)):
-                if what.endswith(" scaled") and (floored or path in unscaled) or WHOLE in equivalent:
+                if (what.endswith(" scaled") and (floored or path in unscaled)) or WHOLE in equivalent:
                     continue
                 if what in equivalent:
                     continue

@@ -32,7 +32,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         WHOLE: "decides which corners are tried; the weights that it ends with are _affine_minimiser's",
     },
     "min_norm.min_norm_point": {
-        "(points @ x) scaled": "of the products the least one is sought, and how far it is from |x|^2, as a certificate",
+        "(points @ x) scaled": "of the products the least one is sought, and how far it is from |x|^2, to end",
         "(x @ x - products[worst]) scaled": "the certificate, compared with rounding",
     },
     "orthoplex.best_partition": {

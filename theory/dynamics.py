@@ -143,7 +143,7 @@ def central_path_time(*, w: Any, w0: Any, n: int, C: int) -> Any:
     n, C = check_count(where, "n", n, 1), check_count(where, "C", C, 2)
     w, w0 = check_nonnegatives(where, "w", w), check_nonnegatives(where, "w0", w0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_ratio = np.copysign(np.log1p(np.abs(w - w0) / np.minimum(w, w0)), w - w0)
+        log_ratio = np.where(w >= w0, np.log1p((w - w0) / w0), -np.log1p((w0 - w) / w))
         return n * (C**2 * log_ratio + (w - w0) * (w + w0) * (C + (w**2 + w0**2) / 4))
 
 

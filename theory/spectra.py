@@ -28,11 +28,20 @@ def pair_of(mean: float, gap: float, one: float, other: float) -> list[float]:
     return [other * (one / large), large]
 
 
-def symmetric_block(squares: Iterable[tuple[float, np.ndarray]], zeros: int = 0) -> list[float]:
-    """Eigenvalues of the form sum_i weight_i <row_i, x>^2, ascending; `zeros` of them, known beforehand, exactly 0.0."""
-    weights, rows = (np.array(column) for column in zip(*squares, strict=True))
-    form = rows.T @ (weights[:, None] * rows)
-    if zeros == 0:
-        return np.linalg.eigvalsh(form).tolist()
-    basis = np.linalg.svd(rows)[2][:-zeros].T  # the null vectors come last
-    return [0.0] * zeros + np.linalg.eigvalsh(basis.T @ form @ basis).tolist()
+def symmetric_block(squares: Iterable[tuple[float, np.ndarray]]) -> list[float]:
+    """Eigenvalues of the form sum_i weight_i <row_i, x>^2, ascending."""
+    weights, rows = _columns(squares)
+    return np.linalg.eigvalsh(rows.T @ (weights[:, None] * rows)).tolist()
+
+
+def singular_block(squares: Iterable[tuple[float, np.ndarray]]) -> list[float]:
+    """The same if exactly one direction is orthogonal to all rows: an exact 0.0, then the others ascending."""
+    weights, rows = _columns(squares)
+    rows = rows @ np.linalg.svd(rows)[2][:-1].T
+    return [0.0, *np.linalg.eigvalsh(rows.T @ (weights[:, None] * rows)).tolist()]
+
+
+def _columns(squares: Iterable[tuple[float, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Weights [m] and rows [m, dimension]."""
+    weights, rows = zip(*squares, strict=True)
+    return np.array(weights), np.array(rows)
