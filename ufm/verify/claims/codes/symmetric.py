@@ -213,7 +213,7 @@ CLAIMS = (
     ),
     Claim(
         "2.1-finite",
-        "As tau grows, -log(f)/tau is rho - log(nearest neighbours)/tau + o(1/tau) for a code whose rows are all alike.",
+        "As tau grows, -log(f)/tau is rho - log(nearest neighbours)/tau + o(1/tau) if all rows are alike.",
         "derived for this project",
         "features equal to their classifiers; here the pentagon and the octahedron at tau = 40",
         "32 eps (1 + tau) for the rounding of logits, and f, which is what the expansion leaves out",
