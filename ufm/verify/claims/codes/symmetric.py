@@ -14,8 +14,8 @@ from ufm.models import normalized
 from ufm.problem import Params, Problem
 from ufm.verify.claim import Claim, Measurement
 from ufm.verify.compare import measure
-from ufm.verify.experiment import EPS, ROUNDING
-from ufm.verify.tangent import SPECTRUM, settle, spectrum_beyond_rotations
+from ufm.verify.experiment import EPS, ROUNDING, SPECTRUM
+from ufm.verify.tangent import settle, spectrum_beyond_rotations
 
 CUBE = np.array(list(itertools.product((1.0, -1.0), repeat=3))) / math.sqrt(3.0)
 BELOW_THE_CUBE = 0.369589627407346  # K=8, d=3, tau=3, the lowest value found; .36959 in the reference

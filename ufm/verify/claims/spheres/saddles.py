@@ -16,7 +16,8 @@ from ufm.solve import solve
 from ufm.solvers.newton import TrustRegion
 from ufm.start import random_start
 from ufm.verify.claim import AtLeast, AtMost, Claim, Measurement
-from ufm.verify.tangent import SPECTRUM, Critical, critical, polished, slack
+from ufm.verify.experiment import SPECTRUM
+from ufm.verify.tangent import Critical, critical, polished, slack
 
 STAY = TrustRegion(escapes=False)  # at the saddle that it reaches
 GLOBAL = -1e-9  # of the largest entry of Q: the least eigenvalue above which a point is global
