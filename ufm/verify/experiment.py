@@ -19,6 +19,7 @@ from ufm.verify.compare import measure
 
 EPS = float(np.finfo(np.float64).eps)
 ROUNDING = 32 * EPS  # of a product of two of W, H, b after a sum over at most a few hundred terms, relative to its size
+SPECTRUM = 1e-12  # of the largest eigenvalue: eigvalsh's rounding for a few hundred variables
 ALLOWANCE = (
     "32 eps (1 + size) for rounding, and the Lipschitz constant of the quantity times 2 |gradient| / mu, the distance "
     "of the point from the exact one (mu: smallest non-zero Hessian eigenvalue); f itself is flat there"
