@@ -98,7 +98,8 @@ def main() -> None:
     if options.entry:
         run(options.entry, *sizes)
         return
-    print(f"{'N=%d d=%d K=%d' % sizes:34} {'wall s':>7} {'CPU s':>7} {'MiB above':>10}   nc1  nc2_gram_H  nc3  nc4")
+    title = f"N={options.N} d={options.d} K={options.K}"
+    print(f"{title:34} {'wall s':>7} {'CPU s':>7} {'MiB above':>10}   nc1  nc2_gram_H  nc3  nc4")
     for name in ENTRIES:
         flags = [f"--{key}={value}" for key, value in zip(("N", "d", "K"), sizes, strict=True)]
         subprocess.run([sys.executable, __file__, "--entry", name, *flags], check=True)

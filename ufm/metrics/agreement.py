@@ -10,7 +10,7 @@ from ufm.metrics.spread import Spread
 
 
 def nc4(spread: Spread) -> float:
-    """Rate of DISAGREEMENT of argmax_k (w_k h + b_k) and argmin_k |h - m_k|. NaN: no W, or equal means.
+    """Rate of argmax_k w_k h + b_k != argmin_k |h - m_k|, of DISAGREEMENT. NaN: no W, or equal means.
 
     Source:
         Papyan, Han and Donoho (PNAS 2020), with the bias.
@@ -19,12 +19,12 @@ def nc4(spread: Spread) -> float:
 
 
 def nc4_no_bias(spread: Spread) -> float:
-    """Rate of disagreement of argmax_k w_k h and argmin_k |h - m_k|; several public codes leave the bias out."""
+    """Rate of argmax_k w_k h != argmin_k |h - m_k|, as public codes that leave the bias out."""
     return _rate(spread, spread.disagree_no_bias)
 
 
 def ncc_error(spread: Spread) -> float:
-    """Rate of samples that are not nearest to their own class mean alone. NaN: equal means.
+    """Rate of argmin_k |h - m_k| != y, of samples not nearest to their own class mean alone. NaN: equal means.
 
     Source:
         Nearest-class-centre error; Galanti et al. (arXiv 2202.09028) for the effective depth.
@@ -33,17 +33,17 @@ def ncc_error(spread: Spread) -> float:
 
 
 def accuracy(spread: Spread) -> float:
-    """Rate of samples whose label alone has the largest logit w_k h + b_k. NaN: no W."""
+    """Rate of argmax_k w_k h + b_k = y, of samples whose label alone has the largest logit. NaN: no W."""
     return _rate(spread, spread.correct)
 
 
 def margin_min(spread: Spread) -> float:
-    """min_i z_y - max_{j != y} z_j of z = W h_i + b, in units of the logits. NaN: no W."""
+    """min_i z_y - max_{j != y} z_j, z = W h_i + b, in units of the logits. NaN: no W."""
     return float(np.min(spread.margin_min))
 
 
 def margin_mean(spread: Spread) -> float:
-    """(1/N) sum_i z_y - max_{j != y} z_j of z = W h_i + b. NaN: no W."""
+    """mean_i z_y - max_{j != y} z_j, z = W h_i + b. NaN: no W."""
     return _rate(spread, spread.margin_sum)
 
 

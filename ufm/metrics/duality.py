@@ -41,7 +41,7 @@ def nc3_cosine(frame: Frame, W: np.ndarray) -> float:
 
 
 def nc3_gram(frame: Frame, W: np.ndarray) -> float:
-    """| W C^T/|W C^T|_F - E |_F, centred by the mean of the class means, in [0, 2]. NaN: W C^T = 0.
+    """| W C^T/|W C^T|_F - E |_F, rows m_k - m, in [0, 2]. NaN: W C^T = 0.
 
     Near 0 for ANY classifier that interpolates one-hot targets, dual or not: read it beside nc3.
     Source:
@@ -78,7 +78,7 @@ def nc3_gram_raw(frame: Frame, W: np.ndarray) -> float:
 
 
 def bias_collapse(frame: Frame, W: np.ndarray, b: np.ndarray) -> float:
-    """| W m_G + b |_2, m_G the mean of the samples; >= 0, in units of the logits.
+    """| W m_G + b |_2, m_G the mean of the samples, >= 0, in units of the logits.
 
     Source:
         Zhu et al. (NeurIPS 2021): b = -W m_G when the features have a mean that the bias cancels.

@@ -64,7 +64,7 @@ def effective_depth(errors: Sequence[float], tolerance: float = 0.0) -> int:
 
 
 def numerical_rank(features: Any, labels: Any) -> float:
-    """mean_k (|H_k|_* / |H_k|_F)^2 of the features H_k [n_k, d] of each class, uncentred.
+    """mean_k (|H_k|_* / |H_k|_F)^2, H_k [n_k, d] uncentred, the features of one class.
 
     Needs the features of a class together: one float64 copy of the largest class. Not free of shifts.
 

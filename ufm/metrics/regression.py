@@ -26,9 +26,8 @@ def nrc1(features: Any, q: int) -> float:
     if isinstance(q, bool) or not isinstance(q, int | np.integer) or q < 1:
         raise ValueError(f"nrc1: q={q!r} is not a dimension. Pass the number of targets, an int >= 1.")
     C = _centred("nrc1", features)
-    _, _, Vt = np.linalg.svd(
-        np.asarray(np.linalg.qr(C, mode="r"))
-    )  # the triangle has the directions, at the cost of d x d
+    triangle = np.asarray(np.linalg.qr(C, mode="r"))  # the same directions as C, without an N x d U
+    _, _, Vt = np.linalg.svd(triangle)
     return _outside(C, Vt[:q])
 
 

@@ -60,9 +60,10 @@ def merge_scatters(a: Scatter, b: Scatter) -> Scatter:
 
 
 def vci(scatter: Scatter) -> float:
-    """1 - tr(Sigma_T^+ Sigma_B) / min(d, K-1), Sigma_T = Sigma_W + Sigma_B: the variability-collapse index.
+    """1 - tr(Sigma_T^+ Sigma_B)/min(d, K-1), by classes: the variability-collapse index.
 
-    Sigma_W sample-weighted, Sigma_B = (1/K) sum_k (m_k - m_G)(m_k - m_G)^T about the mean of the samples.
+    Sigma_T = Sigma_W + Sigma_B with Sigma_W sample-weighted and Sigma_B = (1/K) sum_k (m_k - m_G)(m_k - m_G)^T about
+    the mean of the samples.
 
     Returns:
         In [0, 1], free of invertible linear maps of the features. 0 at collapse, but also whenever N - K is too small
@@ -75,10 +76,11 @@ def vci(scatter: Scatter) -> float:
 
 
 def vci_sample_weighted(scatter: Scatter) -> float:
-    """The same with Sigma_B = sum_k (n_k/N) (m_k - m_G)(m_k - m_G)^T: Sigma_T is the covariance of all samples.
+    """1 - tr(Sigma_T^+ Sigma_B)/min(d, K-1), by samples: Sigma_T is the covariance of all of them.
 
-    min(d, K-1) (1 - VCI) is the H-score of Bao et al. (ICIP 2019). For balanced classes both are equal, and the
-    least-squares probe with a bias on one-hot targets has the loss (K-1)/(2K) VCI (derived for this project).
+    Sigma_B = sum_k (n_k/N) (m_k - m_G)(m_k - m_G)^T. min(d, K-1) (1 - VCI) is the H-score of Bao et al.
+    (ICIP 2019). For balanced classes it equals `vci`, and the least-squares probe with a bias on one-hot targets has
+    the loss (K-1)/(2K) VCI (derived for this project).
 
     Source:
         Xu and Liu (ICML 2023, arXiv 2306.03440).

@@ -14,7 +14,7 @@ from ufm.metrics.frame import Frame
 
 
 def nc2_gram_H(frame: Frame) -> float:
-    """| C C^T/|C C^T|_F - E |_F of the means centred by their own mean, in [0, 2]. NaN: equal means.
+    """| C C^T/|C C^T|_F - E |_F, rows m_k - m, in [0, 2]. NaN: equal means.
 
     Source:
         Wu and Papyan's public code; form of Zhu et al. (NeurIPS 2021).
@@ -23,18 +23,24 @@ def nc2_gram_H(frame: Frame) -> float:
 
 
 def nc2_gram_H_sample(frame: Frame) -> float:
-    """The same centred by the mean of the SAMPLES: far from 0 under imbalance even at a perfect simplex."""
+    """| C_G C_G^T/|C_G C_G^T|_F - E |_F, rows m_k - m_G, m_G the mean of the SAMPLES. NaN: equal means.
+
+    Under imbalance far from 0 even at a perfect simplex.
+    """
     return simplex_distance(frame.centred_sample @ frame.centred_sample.T, 0.0)
 
 
 def nc2_gram_H_raw(frame: Frame) -> float:
-    """The same of uncentred means M M^T, in [0, 2]: 0 only for a simplex centred at the origin. NaN: all m_k = 0."""
+    """| M M^T/|M M^T|_F - E |_F, means uncentred, in [0, 2]. NaN: all m_k = 0.
+
+    0 only for a simplex centred at the origin.
+    """
     M = frame.moments.means
     return simplex_distance(M @ M.T, 0.0)
 
 
 def nc2_gram_W(W: np.ndarray) -> float:
-    """| W W^T/|W W^T|_F - E |_F for W [K, d], in [0, 2]. NaN: W = 0.
+    """| W W^T/|W W^T|_F - E |_F, W as it is, in [0, 2]. NaN: W = 0.
 
     Source:
         Zhu et al. (NeurIPS 2021, arXiv 2105.02375).
@@ -43,7 +49,7 @@ def nc2_gram_W(W: np.ndarray) -> float:
 
 
 def nc2_gram_Wc(W: np.ndarray) -> float:
-    """The same of W less the mean of its rows, in [0, 2]. NaN: rows equal up to rounding.
+    """| Wc Wc^T/|Wc Wc^T|_F - E |_F, Wc = W less the mean of its rows, in [0, 2]. NaN: equal rows.
 
     Source:
         Zhou et al. (ICML 2022, arXiv 2203.01238).
@@ -67,7 +73,7 @@ def nc2_equiangular_W(W: np.ndarray) -> float:
 
 
 def nc2_equinorm_H(frame: Frame, ddof: int = 0) -> float:
-    """std_k |m_k - m| / mean_k |m_k - m|, std with divisor K - ddof; in [0, sqrt(K-1)] for ddof 0. NaN: equal means.
+    """std_k |m_k - m| / mean_k |m_k - m|, divisor K - ddof, in [0, sqrt(K-1)] for ddof 0. NaN: equal means.
 
     Source:
         Papyan, Han and Donoho (PNAS 2020), who state no divisor; public codes have both.
@@ -76,12 +82,12 @@ def nc2_equinorm_H(frame: Frame, ddof: int = 0) -> float:
 
 
 def nc2_equinorm_W(W: np.ndarray, ddof: int = 0) -> float:
-    """std_k |w_k| / mean_k |w_k|, std with divisor K - ddof. NaN: W = 0. Source: as for _H."""
+    """std_k |w_k| / mean_k |w_k|, divisor K - ddof. NaN: W = 0. Source: as for _H."""
     return equinorm(W, ddof)
 
 
 def nc2_cosines_squared_H(frame: Frame) -> float:
-    """mean over all K^2 pairs of (cos(c_k, c_l) - cos of a simplex)^2, the diagonal included. NaN: some c_k = 0.
+    """mean_{k, l} (cos(c_k, c_l) - cos of a simplex)^2, over all K^2 pairs, the diagonal too. NaN: some c_k = 0.
 
     Source:
         Beaglehole et al. (NeurIPS 2024), deep recursive feature machines.
@@ -106,7 +112,7 @@ def coherence_W(W: np.ndarray) -> float:
 
 
 def gnc2(W: np.ndarray) -> float:
-    """min_k dist(w_k, conv{w_j : j != k}) of the rows scaled to length 1: the one-vs-rest distance.
+    """min_k dist(w_k, conv{w_j : j != k}), unit rows, the one-vs-rest distance.
 
     The nearest point of a hull to the origin is the non-negative least-squares solution of |P^T x|^2 + (sum x - 1)^2,
     scaled to sum 1: along a ray t x the sum fixes t, and the minimum is |P^T x|^2/(1 + |P^T x|^2).

@@ -110,7 +110,8 @@ def _summed(frame: Frame, index: np.ndarray, A: np.ndarray, decisions: dict[str,
     K = len(frame.moments.classes)
     quadratic = [np.bincount(index, np.einsum("ij,ij->i", B, B), K) for B in (A @ T for T in frame.whitening)]
     lowest = np.full(K, np.inf)
-    np.minimum.at(lowest, index, decisions["margin_sum"])
+    with np.errstate(invalid="ignore"):  # NaN without a classifier, and NaN stays
+        np.minimum.at(lowest, index, decisions["margin_sum"])
     return Spread(
         classes=frame.moments.classes,
         counts=np.bincount(index, minlength=K),

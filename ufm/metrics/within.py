@@ -14,7 +14,7 @@ from ufm.metrics.spread import Spread
 
 
 def nc1(spread: Spread, ddof: int = 0) -> float:
-    """tr(Sigma_W Sigma_B^+) / K, centred by the mean of the class means.
+    """tr(Sigma_W Sigma_B^+) / K, centred by m.
 
     Args:
         spread: the second pass.
@@ -28,7 +28,7 @@ def nc1(spread: Spread, ddof: int = 0) -> float:
 
 
 def nc1_unscaled(spread: Spread, ddof: int = 0) -> float:
-    """tr(Sigma_W Sigma_B^+), centred by the mean of the class means: K nc1. `ddof` as there.
+    """tr(Sigma_W Sigma_B^+), centred by m: K nc1, with the same `ddof`.
 
     Source:
         Papyan, Han and Donoho (PNAS 2020) and their public code.
@@ -37,7 +37,7 @@ def nc1_unscaled(spread: Spread, ddof: int = 0) -> float:
 
 
 def nc1_sample_centred(spread: Spread) -> float:
-    """tr(Sigma_W Sigma_B^+) / K with Sigma_B = (1/K) sum_k (m_k - m_G)(m_k - m_G)^T; nc1 if classes are balanced.
+    """tr(Sigma_W Sigma_B^+) / K, centred by m_G, Sigma_B = (1/K) sum_k (m_k - m_G)(m_k - m_G)^T.
 
     Source:
         Zhu et al. (NeurIPS 2021, arXiv 2105.02375); Zhou et al. (ICML 2022); Yaras et al. (NeurIPS 2022).
@@ -46,7 +46,7 @@ def nc1_sample_centred(spread: Spread) -> float:
 
 
 def nc1_class_weighted(spread: Spread) -> float:
-    """tr(Sigma_W Sigma_B^+), Sigma_W = (1/K) sum_k (1/n_k) sum_{i in k} r_i r_i^T, Sigma_B as in nc1_sample_centred.
+    """tr(Sigma_W Sigma_B^+), class-weighted, centred by m_G, Sigma_W = (1/K) sum_k (1/n_k) sum_{i in k} r_i r_i^T.
 
     Source:
         Public code of He and Su (PNAS 2023), which weights every class alike.
@@ -55,7 +55,7 @@ def nc1_class_weighted(spread: Spread) -> float:
 
 
 def nc1_sample_weighted(spread: Spread) -> float:
-    """tr(Sigma_W Sigma_B^+) / K with Sigma_B = sum_k (n_k/N) (m_k - m_G)(m_k - m_G)^T.
+    """tr(Sigma_W Sigma_B^+) / K, Sigma_B sample-weighted, sum_k (n_k/N) (m_k - m_G)(m_k - m_G)^T.
 
     Source:
         Hong and Ling (arXiv 2309.09725), for classes of unequal size.
@@ -64,7 +64,7 @@ def nc1_sample_weighted(spread: Spread) -> float:
 
 
 def separation_fuzziness(spread: Spread) -> float:
-    """D = tr(SS_W SS_B^+), sums of squares over samples within and between: K nc1_sample_weighted.
+    """tr(Sigma_W Sigma_B^+), Sigma_B sample-weighted, K nc1_sample_weighted: D of He and Su.
 
     Its logarithm falls linearly with the layer ("equi-separation").
     Source:
@@ -74,7 +74,7 @@ def separation_fuzziness(spread: Spread) -> float:
 
 
 def trace_ratio(frame: Frame) -> float:
-    """C = tr Sigma_W / tr Sigma_B, sample-weighted Sigma_W, Sigma_B centred by the mean of the class means.
+    """tr Sigma_W / tr Sigma_B, centred by m, Sigma_W sample-weighted: C_l of layer l.
 
     Returns:
         >= 0, first pass only. NaN if the means are equal.
@@ -103,7 +103,7 @@ def cdnv(frame: Frame) -> float:
 
 
 def discrimination(frame: Frame) -> float:
-    """D = 1 - max_{k != l} cos(m_k, m_l) of the UNCENTRED means, in [0, 2]; K/(K-1) for a simplex about 0.
+    """1 - max_{k != l} cos(m_k, m_l), means UNCENTRED, in [0, 2]; K/(K-1) for a simplex about 0.
 
     Neither free of shifts nor 0 at collapse: it grows as the classes come apart. NaN if some m_k = 0 up to rounding.
     Source:
@@ -113,8 +113,7 @@ def discrimination(frame: Frame) -> float:
     norms = np.linalg.norm(M, axis=1)
     if np.min(norms) <= frame.cut:
         return np.nan
-    unit = M / norms[:, None]
-    return 1.0 - float(np.max((unit @ unit.T)[~np.eye(len(M), dtype=bool)]))
+    return float(np.min(pdist(M / norms[:, None]))) ** 2 / 2.0
 
 
 def _ratio(above: float, below: float) -> float:
