@@ -9,7 +9,7 @@ import numpy as np
 # roundings of eps / 2 each (mean of the class 4, centre 2 + log2 K, subtraction 1, and a few in the SVD; K <= 1000).
 ROUNDING = 8 * float(np.finfo(np.float64).eps)
 PIECE = 2**21  # numbers in one float64 piece: 16 MiB
-LARGEST = 1e140  # the square of d N such entries is still finite, that of 1 / LARGEST not yet zero
+LARGEST = 1e70  # norms of Gram matrices take fourth powers: those of 1e70 are finite, of 1e-70 not yet zero
 
 
 class Samples(NamedTuple):
@@ -44,7 +44,7 @@ def pieces(where: str, samples: Samples) -> Iterator[tuple[np.ndarray, np.ndarra
     """Float64 copies of consecutive rows, at most `PIECE` numbers each, with their labels.
 
     Raises:
-        ValueError: entries that are not finite, or whose squares would overflow or vanish.
+        ValueError: entries that are not finite, or whose fourth powers would overflow or vanish.
     """
     H, y, _ = samples
     rows = max(1, PIECE // H.shape[1])
@@ -117,7 +117,7 @@ def _measurable(where: str, name: str, array: np.ndarray) -> np.ndarray:
         raise ValueError(f"{where}: {name} has {np.sum(~np.isfinite(array))} non-finite entries. Pass finite arrays.")
     if largest > LARGEST or 0.0 < largest < 1.0 / LARGEST:
         raise ValueError(
-            f"{where}: {name} has largest entry {largest:.1e}, whose square is beyond float64. Rescale it, say by its "
+            f"{where}: {name} has largest entry {largest:.1e}, whose fourth power leaves float64. Rescale it, say by its "
             "largest entry."
         )
     return array

@@ -44,7 +44,7 @@ def moments(features: Any, labels: Any) -> Moments:
         Moments of these samples; K is the number of distinct labels among them.
     Raises:
         TypeError: not an array of real numbers; labels that are not integers.
-        ValueError: shapes that disagree, empty, not finite, or of a size whose squares leave float64.
+        ValueError: shapes that disagree, empty, not finite, or of a size whose fourth powers leave float64.
     """
     return moments_of("moments", read_samples("moments", features, labels))
 
