@@ -121,7 +121,11 @@ def _load(path: Path) -> Any:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
         return found if isinstance(found, np.ndarray) else {name: found[name] for name in found.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())[:120]
+        reason = (
+            "there is no such file"
+            if isinstance(error, FileNotFoundError)
+            else " ".join(str(error).split())[:120].rstrip(".")
+        )
         raise BadOptionError(f"{path}: {reason}. Pass .npy or .npz files of plain arrays.") from error
 
 

@@ -117,8 +117,8 @@ def _measurable(where: str, name: str, array: np.ndarray) -> np.ndarray:
         raise ValueError(f"{where}: {name} has {np.sum(~np.isfinite(array))} non-finite entries. Pass finite arrays.")
     if largest > LARGEST or 0.0 < largest < 1.0 / LARGEST:
         raise ValueError(
-            f"{where}: {name} has largest entry {largest:.1e}, whose fourth power leaves float64. Rescale it, say by its "
-            "largest entry."
+            f"{where}: {name} has largest entry {largest:.1e}, whose fourth power leaves float64. Rescale it, "
+            "say by its largest entry."
         )
     return array
 

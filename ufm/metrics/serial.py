@@ -32,12 +32,10 @@ def from_bytes(kind: type[Accumulator], data: bytes) -> Accumulator:
         ValueError: bytes of another kind, or that are no such archive.
     """
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)), np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = dict(archive)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"from_bytes: the data are no archive of arrays ({error}). Pass what to_bytes gave."
-        ) from error
+        raise ValueError(f"from_bytes: the data are no archive of arrays ({error}). Pass to_bytes's.") from error
     found = str(arrays.get(KIND, "unknown"))
     if found != kind.__name__:
         raise ValueError(f"from_bytes: the data hold {found}, not {kind.__name__}. Pass the kind that was written.")
