@@ -72,7 +72,7 @@ def test_nrc_undefined_and_refused():
     assert 0.0 <= metrics.nrc3(np.eye(2), np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])) <= 1e-30
     for q in (0, 1.5, True):
         with pytest.raises(ValueError, match=r"nrc1: q=.* is not a dimension"):
-            metrics.nrc1(H, q)
+            metrics.nrc1(H, q)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"nrc2: W has shape \(1, 3\), but features have d=2"):
         metrics.nrc2(H, np.ones((1, 3)))
     with pytest.raises(ValueError, match=r"nrc3: W has shape \(2, 3\), but targets have q=3"):
@@ -157,7 +157,7 @@ def test_effective_depth():
     assert metrics.effective_depth([0.5, 0.1]) == 2
     for bad in ([], [0.5, math.nan], [1.5], [-0.1], 0.5):
         with pytest.raises(ValueError, match="effective_depth: errors are not rates"):
-            metrics.effective_depth(bad)
+            metrics.effective_depth(bad)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"effective_depth: tolerance=1\.0 is not in"):
         metrics.effective_depth(errors, 1.0)
 

@@ -12,7 +12,7 @@ from ufm.metrics.scatter import Scatter
 from ufm.metrics.spread import Spread
 
 KIND = "kind"
-Accumulator = TypeVar("Accumulator", Moments, Scatter, Spread)
+Accumulator = TypeVar("Accumulator", bound=Moments | Scatter | Spread)
 
 
 def to_bytes(value: Moments | Scatter | Spread) -> bytes:
