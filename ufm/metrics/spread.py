@@ -74,19 +74,17 @@ def spread_of(where: str, frame: Frame, samples: Samples, W: np.ndarray | None, 
     unknown = np.setdiff1d(samples.labels, classes)
     if unknown.size:
         raise ValueError(f"{where}: label {unknown[0]} is new in the second pass. Pass the same samples twice.")
-    directions = frame.basis if W is None else np.hstack([frame.basis, W.T])
     total = None
     for X, y in pieces(where, samples):
         index = np.searchsorted(classes, y)
-        R = X - M[index]
-        A, V = np.split(R @ directions, [frame.basis.shape[1]], axis=1)
+        A = (X - M[index]) @ frame.basis
         nearest = _nearest(frame, index, A) if frame.apart else None
         decisions: dict[str, np.ndarray] = dict.fromkeys(DECISIONS, np.full(len(index), np.nan))
         if nearest is not None:
             decisions["astray"] = ~_alone(nearest, index)
         if W is not None:
-            unit = np.max(norm(W, axis=1)) * (norm(R, axis=1) + norm(M, axis=1)[index])  # >= |w_k h|
-            decisions |= _decisions(index, V + (M @ W.T)[index], b, unit, nearest)
+            unit = np.max(norm(W, axis=1)) * norm(X, axis=1)  # >= |w_k h|
+            decisions |= _decisions(index, X @ W.T, b, unit, nearest)
         part = _summed(frame, index, A[:, : frame.rank], decisions)
         total = part if total is None else merge_spreads(total, part)
     assert total is not None  # samples are never empty
