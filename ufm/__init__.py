@@ -1,5 +1,6 @@
 """Unconstrained feature models of Neural Collapse: solved, certified, measured and set against theory."""
 
+from ufm import metrics
 from ufm.batch import solve_batch
 from ufm.certify.certificate import Certificate, Verdict, certify
 from ufm.certify.curvature import hessian_spectrum
@@ -74,6 +75,7 @@ __all__ = [
     "hessian_spectrum",
     "label_sets",
     "layer_peeled",
+    "metrics",
     "normalized",
     "normalized_features",
     "perturb",

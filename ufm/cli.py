@@ -1,4 +1,4 @@
-"""The command line: `ufm solve` and `ufm verify`. Results go to stdout, progress and errors to stderr."""
+"""The command line: `ufm solve`, `verify` and `measure`. Results go to stdout, progress and errors to stderr."""
 
 import argparse
 import os
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from ufm.face.measure import run_measure
 from ufm.face.record import installed
 from ufm.face.solve import BadOptionError, run_solve
 from ufm.face.verify import run_verify
@@ -25,6 +26,18 @@ exit status: 0 every claim holds; 1 one is violated or inconclusive; 2 the optio
 examples:
   ufm verify --only T7,T16
   ufm verify --full --json
+"""
+
+MEASURE_EPILOG = """\
+an .npz holds `labels` [N] (integers), `W` [K, d] and `b` [K] if there is a classifier, and under any other key the
+features [N, d] of a layer, samples as rows, in the order of the layers; W and b belong to the last. .npy files hold one
+layer each, read as memory maps.
+
+exit status: 0 measured; 2 the files or options are wrong.
+
+examples:
+  ufm measure features.npz
+  ufm measure layer1.npy layer2.npy --labels labels.npy --W W.npy --json
 """
 
 
@@ -84,6 +97,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     _verify_options(verify)
     verify.set_defaults(run=run_verify)
+    measure = commands.add_parser(
+        "measure",
+        help="measure the collapse of your own features: every metric, layer by layer",
+        description="Neural Collapse of features in files: every published metric, the curve over layers, a picture.",
+        epilog=MEASURE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _measure_options(measure)
+    measure.set_defaults(run=run_measure)
     return parser
 
 
@@ -129,6 +151,24 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="the larger grids of settings")
     parser.add_argument("--list", action="store_true", help="list the claims with their sources, and run nothing")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes (default 2, or 1 on one core)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def _measure_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="one .npz, or an .npy of features per layer")
+    parser.add_argument("--labels", metavar="FILE", help=".npy of labels [N], with .npy features")
+    parser.add_argument("--W", metavar="FILE", help=".npy of the classifier [K, d] of the last layer")
+    parser.add_argument("--b", metavar="FILE", help=".npy of its bias [K]")
+    parser.add_argument(
+        "--rank", type=int, metavar="R", help="rank of Sigma_B in the last layer (default: by its spectrum)"
+    )
+    parser.add_argument(
+        "--out",
+        default="ufm-measure",
+        metavar="PATH",
+        help="the picture is PATH.png and PATH.pdf (default ufm-measure)",
+    )
+    parser.add_argument("--no-figure", action="store_true", help="draw no picture")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
