@@ -1,6 +1,45 @@
 """Real networks: reference networks, training to the terminal phase, probes of any model (extra: ufm[networks])."""
 
 try:
-    import equinox as _equinox
+    import equinox as _equinox  # noqa: F401
 except ImportError as error:
     raise ImportError("ufm.networks: needs equinox. Install it with: pip install 'ufm[networks]'") from error
+
+from ufm.networks.data import (
+    Data,
+    breast_cancer,
+    digits,
+    flattened,
+    from_arrays,
+    iris,
+    random_labels,
+    standardised,
+    wine,
+)
+from ufm.networks.drawn import canvas, glyphs
+from ufm.networks.experiments import (
+    Course,
+    LastLayer,
+    Progressive,
+    collapse_over_epochs,
+    last_layer,
+    low_rank,
+    progressive_collapse,
+)
+from ufm.networks.files import (
+    Batches,
+    arrays,
+    batches,
+    cifar10,
+    cifar100,
+    from_huggingface,
+    from_npz,
+    from_torch,
+    mnist,
+    read_idx,
+)
+from ufm.networks.layers import batch_norm, layer_norm, no_norm
+from ufm.networks.models import Network, convolutional, hybrid, mlp, residual, transformer, with_statistics
+from ufm.networks.probes import Fit, Layers, effective_depth, gather, log_linear, measure_layers
+from ufm.networks.text import docstrings
+from ufm.networks.train import Recipe, Run, load, save, start, train

@@ -67,6 +67,7 @@ class Network(eqx.Module):
         return features
 
 
+@eqx.filter_jit
 def with_statistics(network: Network, x: Any) -> Network:
     """`network` with every batch norm's mean and variance fixed to those of the samples x [N, ...], exactly.
 
@@ -79,7 +80,9 @@ def with_statistics(network: Network, x: Any) -> Network:
     return Network(tuple(stages), network.head, network.names)
 
 
-def mlp(shape: Sequence[int], K: int, *, depth: int = 5, width: int = 128, norm: Norm = batch_norm, key: int = 0) -> Network:
+def mlp(
+    shape: Sequence[int], K: int, *, depth: int = 5, width: int = 128, norm: Norm = batch_norm, key: int = 0
+) -> Network:
     """`depth` layers relu(norm(W x + b)); images are flattened.
 
     Args:
@@ -119,7 +122,7 @@ def hybrid(
     return _network(rng, stages, d, K)
 
 
-def convolutional(shape: Sequence[int], K: int, *, depth: int = 4, width: int = 32, key: int = 0) -> Network:
+def convolutional(shape: Sequence[int], K: int, *, depth: int = 4, width: int = 16, key: int = 0) -> Network:
     """`depth` layers relu(batch_norm(conv 3x3)); halfway the image shrinks by two and the channels double."""
     (_, _, channels), K, rng = _images("convolutional", shape, K, key)
     whole(depth, "depth", "convolutional", 1, "a network needs a layer")
@@ -133,7 +136,7 @@ def convolutional(shape: Sequence[int], K: int, *, depth: int = 4, width: int = 
     return _network(rng, stages, channels, K)
 
 
-def residual(shape: Sequence[int], K: int, *, blocks: int = 4, width: int = 32, key: int = 0) -> Network:
+def residual(shape: Sequence[int], K: int, *, blocks: int = 4, width: int = 16, key: int = 0) -> Network:
     """A stem, then blocks relu(f(x) + x), f two layers with batch norm: of convolutions, or affine for vectors.
 
     For images the channels double and the size halves at block blocks // 2 + 1, where x passes a 1x1 convolution.
@@ -161,7 +164,15 @@ def residual(shape: Sequence[int], K: int, *, blocks: int = 4, width: int = 32, 
 
 
 def transformer(
-    shape: Sequence[int], K: int, *, blocks: int = 3, width: int = 64, heads: int = 4, side: int = 2, key: int = 0
+    shape: Sequence[int],
+    K: int,
+    *,
+    blocks: int = 3,
+    width: int = 64,
+    heads: int = 4,
+    side: int = 4,
+    norm: Norm = layer_norm,
+    key: int = 0,
 ) -> Network:
     """Patches of side x side pixels, then blocks x + attention(norm(x)), x + mlp(norm(x)); the last ends in a norm.
 
@@ -170,7 +181,10 @@ def transformer(
     """
     (h, w, channels), K, rng = _images("transformer", shape, K, key)
     whole(blocks, "blocks", "transformer", 1, "a network needs a block")
-    side, heads = whole(side, "side", "transformer", 1, "pixels"), whole(heads, "heads", "transformer", 1, "of attention")
+    side, heads = (
+        whole(side, "side", "transformer", 1, "pixels"),
+        whole(heads, "heads", "transformer", 1, "of attention"),
+    )
     if h % side or w % side:
         raise ValueError(f"transformer: side={side} does not divide the image {h} x {w}. Pass a common divisor.")
     if width % heads:
@@ -179,10 +193,12 @@ def transformer(
     position = affine(rng, tokens, width, gain=0.02**2 * width).weight
     stages = [Chain((Patches(affine(rng, width, side * side * channels, 1.0), position, side),))]
     for block in range(blocks):
-        attention = Chain((layer_norm(width), Attention(affine(rng, 3 * width, width, 1.0), affine(rng, width, width, 1.0), heads)))
+        attention = Chain(
+            (norm(width), Attention(affine(rng, 3 * width, width, 1.0), affine(rng, width, width, 1.0), heads))
+        )
         widen = (affine(rng, 2 * width, width), jax.nn.gelu, affine(rng, width, 2 * width, 1.0))
-        last = (layer_norm(width),) if block == blocks - 1 else ()
-        dense = Residual(Chain((layer_norm(width), *widen)), Chain(()))
+        last = (norm(width),) if block == blocks - 1 else ()
+        dense = Residual(Chain((norm(width), *widen)), Chain(()))
         stages.append(Chain((Residual(attention, Chain(())), dense, *last)))
     return _network(rng, stages, width, K, first="patches", other="block")
 

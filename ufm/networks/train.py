@@ -103,7 +103,9 @@ def train(
             losses.append(loss)
         mean = float(np.mean(jax.device_get(losses), dtype=np.float64))
         if not np.isfinite(mean):
-            raise FloatingPointError(f"train: the loss is {mean} in epoch {epoch + 1}. Lower recipe.rate={recipe.rate}.")
+            raise FloatingPointError(
+                f"train: the loss is {mean} in epoch {epoch + 1}. Lower recipe.rate={recipe.rate}."
+            )
         run = Run(network, momentum, epoch + 1, run.key, mean)
         if progress is not None:
             progress(run)
@@ -171,7 +173,9 @@ def _check(recipe: Recipe, network: Network, data: Data) -> None:
     if not isinstance(recipe, Recipe):
         raise TypeError(f"train: recipe={recipe!r} is not a Recipe. Pass ufm.networks.Recipe(epochs=...).")
     if not isinstance(data, Data):
-        raise TypeError(f"train: data is a {type(data).__name__}, not Data. Build one with ufm.networks.from_arrays(...).")
+        raise TypeError(
+            f"train: data is a {type(data).__name__}, not Data. Build one with ufm.networks.from_arrays(...)."
+        )
     whole(recipe.epochs, "epochs", "train", 1, "no step would be made")
     whole(recipe.batch, "batch", "train", 2, "batch norm needs two samples")
     positive(recipe.rate, "rate", "train")
@@ -182,4 +186,6 @@ def _check(recipe: Recipe, network: Network, data: Data) -> None:
     if not callable(recipe.loss):
         raise TypeError(f"train: loss={recipe.loss!r} is not callable. Pass ufm.CrossEntropy() or ufm.MSE().")
     if len(network.head.bias) != data.K:
-        raise ValueError(f"train: the network has {len(network.head.bias)} classes, the data {data.K}. Pass the same K.")
+        raise ValueError(
+            f"train: the network has {len(network.head.bias)} classes, the data {data.K}. Pass the same K."
+        )
