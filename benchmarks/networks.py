@@ -21,7 +21,7 @@ import ufm.networks as nets
 from ufm.figures.networks import epochs_figure, last_layer_figure, layers_figure, rank_figure
 from ufm.figures.style import save
 
-STEPS = 2300  # of dense networks; convolutions and transformers are given fewer below
+STEPS = 2700  # of dense networks; convolutions and transformers are given fewer below
 BATCH = 128
 SETS: dict[str, Callable[[], nets.Data]] = {
     "digits": nets.digits,

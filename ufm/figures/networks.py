@@ -11,7 +11,7 @@ from matplotlib.gridspec import GridSpecFromSubplotSpec
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from ufm.collapse import Collapse, class_means
+from ufm.collapse import class_means
 from ufm.figures.grams import draw_grams
 from ufm.figures.style import BLUE, GREEN, GREY, INK, ORANGE, RED, SKY, style
 from ufm.networks.experiments import Course, LastLayer, Progressive

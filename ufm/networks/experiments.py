@@ -8,11 +8,11 @@ last_layer             the trained last layer beside the unconstrained feature m
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ufm.certify.certificate import Certificate, certify
@@ -29,7 +29,7 @@ from ufm.problem import Params, Problem
 from ufm.reduction import lift_params, merge
 from ufm.solve import Solution, solve
 
-_taps, _logits = eqx.filter_jit(Network.taps), eqx.filter_jit(Network.__call__)
+_logits = eqx.filter_jit(Network.__call__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,7 @@ def progressive_collapse(network: Network, data: Data, *, skip: int = 0) -> Prog
         network: as trained (Run.network); its batch norms are fixed to the training set here.
         skip: layers that the fits leave out, such as the stem of a residual network, which may lie above the pixels.
     """
-    taps = partial(_taps, with_statistics(network, data.x))
+    taps = with_statistics(network, data.x).taps
     seen, held = measure_layers(taps, batches(data.x, data.y)), measure_layers(taps, batches(data.x_test, data.y_test))
     fits = log_linear(seen.trace_ratio[skip:]), log_linear(seen.separation[skip:])
     return Progressive(data.name, seen, held, *fits, effective_depth(seen))
@@ -188,7 +188,7 @@ def last_layer(network: Network, data: Data, recipe: Recipe) -> LastLayer:
         )
     order = np.argsort(data.y, kind="stable")
     fixed = with_statistics(network, data.x)
-    H = np.asarray(list(_taps(fixed, data.x).values())[-1], np.float64)[order].T
+    H = np.asarray(list(fixed.taps(data.x).values())[-1], np.float64)[order].T
     W, b = np.asarray(network.head.weight, np.float64), np.asarray(network.head.bias, np.float64)
     decay, N = recipe.decay, len(data.y)
     model = relu_features() if rectified else Bilinear()
@@ -197,7 +197,7 @@ def last_layer(network: Network, data: Data, recipe: Recipe) -> LastLayer:
     solution = solve(merged)
     lifted = lift_params(problem, solution.params)
     with exact():
-        loss = float(problem.data_loss(W @ H + b[:, None]))
+        loss = float(problem.data_loss(jnp.asarray(W @ H + b[:, None])))
     penalty = [float(np.sum(np.asarray(part, np.float64) ** 2)) for part in (W, b, norm.scale, norm.shift)]
     everything = sum(float(np.sum(np.asarray(leaf, np.float64) ** 2)) for leaf in jax.tree.leaves(_parameters(network)))
     return LastLayer(
@@ -214,13 +214,13 @@ def last_layer(network: Network, data: Data, recipe: Recipe) -> LastLayer:
 
 
 def _last(fixed: Network, x: np.ndarray, y: np.ndarray) -> Collapse:
-    H = list(_taps(fixed, x).values())[-1]
+    H = list(fixed.taps(x).values())[-1]
     return collapse(np.asarray(H).T, y, fixed.head.weight, fixed.head.bias)
 
 
 def _loss(fixed: Network, data: Data, loss: Any) -> float:
     Y = np.eye(data.K, dtype=np.float32)[data.y]
-    return float(np.mean(loss(_logits(fixed, data.x).T, Y.T), dtype=np.float64))
+    return float(np.mean(np.asarray(loss(_logits(fixed, data.x).T, Y.T)), dtype=np.float64))
 
 
 def _last_norm(network: Network) -> tuple[BatchNorm, bool]:

@@ -1,4 +1,4 @@
-"""Layers of the reference networks. Each maps a batch [B, ...] to a batch, and is a pytree whose arrays are its weights.
+"""Layers of the reference networks: maps of batches [B, ...] to batches, pytrees whose arrays are their weights.
 
 Images are [B, height, width, channels], tokens [B, tokens, width]; features are the last axis everywhere.
 """
@@ -65,7 +65,7 @@ class LayerNorm(eqx.Module):
 
 
 class Attention(eqx.Module):
-    """Softmax self-attention of tokens [B, T, width]; mix [3 width, width] makes queries, keys and values of all heads."""
+    """Softmax self-attention of tokens [B, T, width]; mix [3 width, width] makes the heads' queries, keys, values."""
 
     mix: Affine
     out: Affine
@@ -79,7 +79,7 @@ class Attention(eqx.Module):
 
 
 class Patches(eqx.Module):
-    """Images to tokens [B, T, width]: squares of `side` pixels through an affine map, plus a learned position [T, width]."""
+    """Images to tokens [B, T, width]: squares of side^2 pixels, an affine map, plus a learned position [T, width]."""
 
     embed: Affine
     position: Any

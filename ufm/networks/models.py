@@ -58,13 +58,18 @@ class Network(eqx.Module):
     def taps(self, x: Any) -> dict[str, jax.Array]:
         """{name: [B, d]} features after each stage: images and tokens as means over their places, as PNC papers do.
 
-        The last are those that the classifier sees.
+        The last are those that the classifier sees. Compiled already; jax.jit would sort the names of a dict.
         """
-        features = {}
-        for name, stage in zip(self.names, self.stages, strict=True):
-            x = stage(x)
-            features[name] = pool(x)
-        return features
+        return dict(zip(self.names, _features(self, x), strict=True))
+
+
+@eqx.filter_jit
+def _features(network: Network, x: Any) -> tuple[jax.Array, ...]:
+    found = []
+    for stage in network.stages:
+        x = stage(x)
+        found.append(pool(x))
+    return tuple(found)
 
 
 @eqx.filter_jit
@@ -91,7 +96,7 @@ def mlp(
     Raises:
         TypeError, ValueError: a size that is no positive integer.
     """
-    return hybrid(shape, K, depth=depth, linear=0, width=width, norm=norm, key=key)
+    return _dense("mlp", shape, K, depth, 0, width, norm, key)
 
 
 def hybrid(
@@ -109,17 +114,7 @@ def hybrid(
     With batch norm and linear > 0 the features are a batch norm's output, and the network's objective is bounded by
     an unconstrained feature model's with lam_H = decay / N (see `ufm.networks.last_layer`).
     """
-    shape, K, rng = _checked("hybrid", shape, K, key)
-    whole(depth, "depth", "hybrid", 1, "a network needs a layer")
-    whole(linear, "linear", "hybrid", 0, "a number of layers")
-    whole(width, "width", "hybrid", 1, "features need a dimension")
-    stages, d = [], int(np.prod(shape))
-    for layer in range(depth + linear):
-        first = (flatten,) if layer == 0 else ()
-        last = (relu,) if layer < depth else ()
-        stages.append(Chain((*first, affine(rng, width, d), norm(width), *last)))
-        d = width
-    return _network(rng, stages, d, K)
+    return _dense("hybrid", shape, K, depth, linear, width, norm, key)
 
 
 def convolutional(shape: Sequence[int], K: int, *, depth: int = 4, width: int = 16, key: int = 0) -> Network:
@@ -201,6 +196,23 @@ def transformer(
         dense = Residual(Chain((norm(width), *widen)), Chain(()))
         stages.append(Chain((Residual(attention, Chain(())), dense, *last)))
     return _network(rng, stages, width, K, first="patches", other="block")
+
+
+def _dense(
+    who: str, shape: Sequence[int], K: int, depth: int, linear: int, width: int, norm: Norm, key: int
+) -> Network:
+    """`depth` layers with a ReLU, then `linear` ones without."""
+    sizes, K, rng = _checked(who, shape, K, key)
+    whole(depth, "depth", who, 1, "a network needs a layer")
+    whole(linear, "linear", who, 0, "a number of layers")
+    whole(width, "width", who, 1, "features need a dimension")
+    stages, d = [], int(np.prod(sizes))
+    for layer in range(depth + linear):
+        first = (flatten,) if layer == 0 else ()
+        last = (relu,) if layer < depth else ()
+        stages.append(Chain((*first, affine(rng, width, d), norm(width), *last)))
+        d = width
+    return _network(rng, stages, d, K)
 
 
 def _network(

@@ -8,6 +8,7 @@ gives the digits of one that never stopped.
 """
 
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,7 @@ class Recipe:
         loss: ufm.CrossEntropy(), ufm.MSE(), ... or any (Z [K, B], Y [K, B]) -> [B].
     """
 
-    epochs: int = 270
+    epochs: int = 300
     batch: int = 128
     rate: float = 0.05
     momentum: float = 0.9
@@ -119,7 +120,7 @@ def save(path: str | Path, run: Run) -> None:
     header = json.dumps({"epoch": run.epoch, "key": run.key, "loss": run.loss})
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
-        np.savez(file, header=np.array(header), **{f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)})
+        np.savez(file, np.array(header), *(np.asarray(leaf) for leaf in leaves))
     partial.replace(path)
 
 
@@ -132,18 +133,22 @@ def load(path: str | Path, like: Run) -> Run:
         FileNotFoundError: there is no such file.
         ValueError: the file holds another network or no run.
     """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"load: there is no file {path.name} in {path.parent.resolve()}. Pass one from `save`.")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"load: {path} is no .npz file. Pass one that `save` wrote.")
     arrays, static = eqx.partition(like.network, eqx.is_array)
     leaves, tree = jax.tree.flatten((arrays, like.momentum))
     with np.load(path, allow_pickle=False) as file:
-        stored = [file[f"leaf{i}"] for i in range(len(file.files) - 1)] if "header" in file.files else []
-        shapes = [leaf.shape for leaf in leaves]
-        if [leaf.shape for leaf in stored] != shapes:
-            raise ValueError(
-                f"load: {path} holds {len(stored)} arrays that do not fit the {len(leaves)} of this network. "
-                "Pass a run of the network that was saved."
-            )
-        header = json.loads(str(file["header"]))
-    arrays, momentum = jax.tree.unflatten(tree, [jnp.asarray(leaf) for leaf in stored])
+        stored = [file[f"arr_{i}"] for i in range(len(file.files)) if f"arr_{i}" in file.files]
+    if [part.shape for part in stored[1:]] != [leaf.shape for leaf in leaves]:
+        raise ValueError(
+            f"load: {path} holds {len(stored)} arrays that do not fit the {len(leaves)} of this network. "
+            "Pass a run of the network that was saved."
+        )
+    header = json.loads(str(stored[0]))
+    arrays, momentum = jax.tree.unflatten(tree, [jnp.asarray(leaf) for leaf in stored[1:]])
     return Run(eqx.combine(arrays, static), momentum, **header)
 
 
@@ -166,7 +171,8 @@ def _step(
 
     value, gradient = jax.value_and_grad(objective)(arrays)
     updates, momentum = _optimiser(recipe, rate).update(gradient, momentum, arrays)
-    return eqx.combine(optax.apply_updates(arrays, updates), static), momentum, value
+    moved: Any = optax.apply_updates(arrays, updates)
+    return eqx.combine(moved, static), momentum, value
 
 
 def _check(recipe: Recipe, network: Network, data: Data) -> None:
@@ -185,6 +191,12 @@ def _check(recipe: Recipe, network: Network, data: Data) -> None:
             raise ValueError(f"train: {name}={value!r} is not in [0, {above:g}). Pass a number in it.")
     if not callable(recipe.loss):
         raise TypeError(f"train: loss={recipe.loss!r} is not callable. Pass ufm.CrossEntropy() or ufm.MSE().")
+    y = np.asarray(data.y)
+    if y.dtype.kind not in "iu" or y.shape != data.x.shape[:1] or y.size < 2 or y.min() < 0 or y.max() >= data.K:
+        raise ValueError(
+            f"train: x has shape {data.x.shape}, y shape {y.shape} and type {y.dtype}. "
+            f"Pass two samples or more, and a label in 0 .. {data.K - 1} for each; from_arrays numbers them."
+        )
     if len(network.head.bias) != data.K:
         raise ValueError(
             f"train: the network has {len(network.head.bias)} classes, the data {data.K}. Pass the same K."
