@@ -25,6 +25,7 @@ from ufm.networks.experiments import (
     last_layer,
     low_rank,
     progressive_collapse,
+    unconstrained,
 )
 from ufm.networks.files import (
     Batches,
@@ -94,6 +95,7 @@ __all__ = [
     "start",
     "train",
     "transformer",
+    "unconstrained",
     "wine",
     "with_statistics",
 ]

@@ -175,42 +175,62 @@ def low_rank(
 def last_layer(network: Network, data: Data, recipe: Recipe) -> LastLayer:
     """The last layer of a trained network beside the global minimum of the model without constraint on features.
 
-    Args:
-        network: as trained with `recipe` (decay > 0), whose last stage ends in a batch norm, or in one and a ReLU.
     Raises:
-        ValueError: another last stage; classes of different sizes; no decay.
+        ValueError: see `unconstrained`.
     """
-    norm, rectified = _last_norm(network)
-    sizes = np.bincount(data.y, minlength=data.K)
-    if len(set(sizes)) > 1 or recipe.decay <= 0.0:
-        raise ValueError(
-            f"last_layer: classes of sizes {sizes.tolist()} and decay={recipe.decay}. Pass equal classes and decay > 0."
-        )
-    order = np.argsort(data.y, kind="stable")
-    fixed = with_statistics(network, data.x)
-    H = np.asarray(list(fixed.taps(data.x).values())[-1], np.float64)[order].T
-    W, b = np.asarray(network.head.weight, np.float64), np.asarray(network.head.bias, np.float64)
-    decay, N = recipe.decay, len(data.y)
-    model = relu_features() if rectified else Bilinear()
-    problem = Problem(data.K, int(sizes[0]), len(H), decay, decay / N, decay, recipe.loss, model)
+    problem, params = unconstrained(network, data, recipe)
+    W, H, b = params
     merged = merge(problem)
     solution = solve(merged)
     lifted = lift_params(problem, solution.params)
     with exact():
         loss = float(problem.data_loss(jnp.asarray(W @ H + b[:, None])))
-    penalty = [float(np.sum(np.asarray(part, np.float64) ** 2)) for part in (W, b, norm.scale, norm.shift)]
-    everything = sum(float(np.sum(np.asarray(leaf, np.float64) ** 2)) for leaf in jax.tree.leaves(_parameters(network)))
+    norm, _ = _last_norm(network)
+    head = _squares([network.head.weight, network.head.bias])
+    half = 0.5 * recipe.decay
     return LastLayer(
         problem=problem,
-        params=Params(W, H, b),
+        params=params,
         solution=solution,
         certificate=certify(merged, solution.params),
-        objective=loss + 0.5 * decay * everything,
-        head_objective=loss + 0.5 * decay * sum(penalty),
-        value=loss + 0.5 * decay * (penalty[0] + penalty[1] + float(np.sum(H**2)) / N),
+        objective=loss + half * _squares(jax.tree.leaves(eqx.filter(network, eqx.is_array))),
+        head_objective=loss + half * (head + _squares([norm.scale, norm.shift])),
+        value=loss + half * (head + _squares([H]) / problem.N),
         collapse=collapse(H, problem.labels, W, b),
         optimum=collapse(lifted.H, problem.labels, lifted.W, lifted.b),
     )
+
+
+def unconstrained(network: Network, data: Data, recipe: Recipe) -> tuple[Problem, Params]:
+    """The unconstrained feature model that a network's last layer stands for (see LastLayer), and the network's point.
+
+    Args:
+        network: as trained with `recipe` (decay > 0), whose last stage ends in a batch norm, or in one and a ReLU.
+    Returns:
+        The problem, and W [K, d], H [d, N], b [K] in float64, on the training set in the order of its classes; for
+        `ufm.solve`, `ufm.certify`, `ufm.compare`.
+    Raises:
+        ValueError: another last stage; classes of different sizes; no decay.
+    """
+    _, rectified = _last_norm(network)
+    sizes = np.bincount(data.y, minlength=data.K)
+    if len(set(sizes)) > 1 or recipe.decay <= 0.0:
+        raise ValueError(
+            f"last_layer: classes of sizes {sizes.tolist()} and decay={recipe.decay}. Pass equal classes and decay > 0."
+        )
+    H = list(with_statistics(network, data.x).taps(data.x).values())[-1]
+    params = Params(
+        np.asarray(network.head.weight, np.float64),
+        np.asarray(H, np.float64)[np.argsort(data.y, kind="stable")].T,
+        np.asarray(network.head.bias, np.float64),
+    )
+    decay, d, model = recipe.decay, len(params.H), relu_features() if rectified else Bilinear()
+    return Problem(data.K, int(sizes[0]), d, decay, decay / len(data.y), decay, recipe.loss, model), params
+
+
+def _squares(parts: list[Any]) -> float:
+    """Sum of the squares of all entries."""
+    return sum(float(np.sum(np.asarray(part, np.float64) ** 2)) for part in parts)
 
 
 def _last(fixed: Network, x: np.ndarray, y: np.ndarray) -> Collapse:
@@ -234,7 +254,3 @@ def _last_norm(network: Network) -> tuple[BatchNorm, bool]:
             "a ReLU), so that no decay of the features is known. Pass an mlp, hybrid or convolutional network."
         )
     return norm, rectified
-
-
-def _parameters(network: Network) -> list[Any]:
-    return [leaf for leaf in jax.tree.leaves(network) if isinstance(leaf, jax.Array)]

@@ -39,7 +39,8 @@ def _texts(name: str, key: int, most: int = 60) -> list[str]:
     for member in sorted(module.__all__):
         text = inspect.getdoc(getattr(module, member)) or ""
         if len(text) > 400 and not inspect.ismodule(getattr(module, member)):
-            text = re.sub(rf"\w+(\.\w+)+|\b{re.escape(member)}\b|\b{name}\b|scipy|numpy", " ", text).lower()
+            telling = rf"\w+(\.\w+)+|\b{re.escape(member.lower())}\b|\b{name}\b|scipy|numpy"
+            text = re.sub(telling, " ", text.lower())
             found.setdefault(text, None)
     texts = list(found)
     order = np.random.default_rng([key, len(name)]).permutation(len(texts))[:most]
