@@ -68,8 +68,7 @@ def layers_figure(found: Sequence[Progressive]) -> Figure:
         figure, panels = _panels(len(found), "layers_figure")
         for axes, at in zip(panels, found, strict=True):
             layer = np.arange(1, len(at.train.names) + 1)
-            depth = "none" if at.depth is None else f"layer {at.depth}"
-            axes.set_title(f"{at.name}: effective depth {depth}")
+            axes.set_title(f"{at.name}: effective depth {at.depth or 'none'}")
             _draw_fit(
                 axes, layer, at.train.trace_ratio, at.trace_ratio, GREEN, r"$\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B$"
             )
@@ -79,9 +78,11 @@ def layers_figure(found: Sequence[Progressive]) -> Figure:
             missed = at.train.centre_error > 0.0
             axes.plot(layer[missed], at.train.centre_error[missed], color=RED, marker="s", label="nearest-centre error")
             axes.set_yscale("log")
-            axes.set_xticks(layer, [name.removeprefix("layer") for name in at.train.names])
+            axes.set_xticks(layer, [name.removeprefix("layer").removeprefix("block") for name in at.train.names])
             axes.set_xlabel("layer")
             axes.yaxis.set_minor_locator(NullLocator())
+            low, high = axes.get_ylim()
+            axes.set_ylim(low * (low / high) ** 0.45, high)  # room for the legend
             axes.legend(loc="lower left", fontsize=8, handlelength=1.4, labelspacing=0.2)
         figure.text(0.995, 0.005, "crosses: test set", ha="right", **NOTE)
     return figure
@@ -155,6 +156,7 @@ def _draw_margins(axes: Axes, found: LastLayer) -> None:
     axes.hist(_margins(found), bins=40, color=SKY)
     axes.axvline(found.optimum.margin_min, color=GREEN, label="UFM's optimum")
     axes.set(xlabel="margin", yticks=[])
+    axes.set_ylim(top=1.25 * axes.get_ylim()[1])
     axes.spines["left"].set_visible(False)
     axes.legend(loc="upper left")
 
@@ -184,8 +186,8 @@ def _draw_norms(axes: Axes, found: LastLayer) -> None:
     axes.set_xticks([0, 1], [r"$|w_k|$", r"$|m_k|$"])
     axes.set_xlim(-0.6, 1.6)
     top = max(float(np.max(part)) for part in (*network, *optimum))
-    axes.set_ylim(0.0, 1.25 * top)
-    axes.legend(loc="lower left")
+    axes.set_ylim(0.0, 1.35 * top)
+    axes.legend(loc="upper left")
 
 
 def _draw_fit(axes: Axes, layer: np.ndarray, values: np.ndarray, fit: Fit, colour: str, label: str) -> None:

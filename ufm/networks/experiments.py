@@ -156,9 +156,10 @@ def low_rank(
     to zero error: the bias to low rank of the deep unconstrained feature model. Sukenik, Lampert, Mondelli (2024).
 
     Args:
-        plain, normed: recipes; by default the decays are 5e-4 and 5e-3 (a plain deep network dies of the latter).
+        plain, normed: recipes; by default the decays are 2e-3 and 5e-3 (a plain deep network dies of the latter). The
+            more decay and the more epochs, the lower the rank.
     """
-    plain = Recipe(decay=5e-4) if plain is None else plain
+    plain = Recipe(decay=2e-3) if plain is None else plain
     normed = Recipe() if normed is None else normed
     networks = (
         mlp(data.shape, data.K, depth=depth, norm=no_norm, key=key),
