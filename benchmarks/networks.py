@@ -133,9 +133,13 @@ def domains() -> Pictures:
         kinds = [kind for kind in NETS if images or kind in ("mlp", "hybrid", "residual")]
         found = [trained(name, kind) for kind in kinds]
         for kind, (course, seconds) in zip(kinds, found, strict=True):
-            bar = 0.15 if kind == "transformer" else 0.05
-            line(course, kind, "CE", seconds, {f"NC1 < {bar}": course.train[-1].nc1 < bar})
-        pictures[f"epochs-{name.replace(' ', '-')}"] = epochs_figure([course for course, _ in found])
+            bars = {"NC1 < .05": course.train[-1].nc1 < 0.05}
+            if kind == "transformer":  # with layer norm it collapses less; measured everywhere, promised on digits
+                bars = {"NC1 < .15": course.train[-1].nc1 < 0.15} if name == "digits" else {}
+            line(course, kind, "CE", seconds, bars)
+        pictures[f"epochs-{name.replace(' ', '-')}"] = epochs_figure(
+            [replace(course, name=f"{name}, {kind}") for kind, (course, _) in zip(kinds, found, strict=True)]
+        )
     return pictures
 
 
@@ -163,10 +167,11 @@ def progressive() -> Pictures:
 def fit_line(found: nets.Progressive, what: str, metric: str, r_squared: float, bar: float) -> None:
     """One network's fits."""
     C, separation = found.trace_ratio, found.separation
+    verdict = judged(f"{found.name}, {what}", {f"{metric} >= {bar}": r_squared >= bar})
     curve = " ".join(f"{value:.2g}" for value in found.train.trace_ratio)
     print(
         f"{found.name + ', ' + what:40} {C.rate:8.3f} {C.r_squared:6.3f} {separation.rate:10.3f} "
-        f"{separation.r_squared:6.3f}  {found.depth!s:>5}  {curve}  {judged(f'{found.name}, {what}', {f'{metric} >= {bar}': r_squared >= bar})}",
+        f"{separation.r_squared:6.3f}  {found.depth!s:>5}  {curve}  {verdict}",
         flush=True,
     )
 

@@ -46,6 +46,15 @@ def blobs() -> Data:
     return from_arrays(rng.standard_normal((90, D)) + 1.5 * np.eye(K, D)[y], y, n=20, name="blobs")
 
 
+def drawn(line: Any) -> np.ndarray:
+    """The heights of a line of a picture."""
+    return np.asarray(line.get_ydata())
+
+
+def widths(axes: Any) -> list[float]:
+    return [bar.get_width() for bar in axes.patches]
+
+
 DATA = blobs()
 COURSE = collapse_over_epochs(hybrid(DATA.shape, K, depth=2, linear=1, width=8), DATA, RECIPE, epochs=[1, 2])
 
@@ -230,16 +239,16 @@ def test_low_rank_trains_one_network_in_two_ways():
     left, right = figure.axes
     for line, course in zip(left.lines, (plain, normed), strict=False):
         s = course.train[-1].spectrum
-        np.testing.assert_allclose(line.get_ydata(), s[:-1] / s[0])
-    np.testing.assert_array_equal(right.lines[0].get_ydata(), [at.nc1 for at in plain.train])
+        np.testing.assert_allclose(drawn(line), s[:-1] / s[0])
+    np.testing.assert_array_equal(drawn(right.lines[0]), [at.nc1 for at in plain.train])
 
 
 def test_the_picture_of_the_epochs():
     figure = epochs_figure([COURSE, COURSE])
     figure.draw_without_rendering()
     assert len(figure.axes) == 2
-    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [at.nc1 for at in COURSE.train])
-    np.testing.assert_allclose(figure.axes[0].lines[1].get_ydata(), [at.nc1 for at in COURSE.test])
+    np.testing.assert_allclose(drawn(figure.axes[0].lines[0]), [at.nc1 for at in COURSE.train])
+    np.testing.assert_allclose(drawn(figure.axes[0].lines[1]), [at.nc1 for at in COURSE.test])
     with pytest.raises(ValueError, match=r"epochs_figure: there is nothing to draw. Pass"):
         epochs_figure([])
 
@@ -249,8 +258,8 @@ def test_the_picture_of_the_layers():
     figure = layers_figure([found])
     figure.draw_without_rendering()
     (axes,) = figure.axes
-    np.testing.assert_allclose(axes.lines[0].get_ydata(), found.train.trace_ratio)
-    line = np.asarray(axes.lines[1].get_ydata())
+    np.testing.assert_allclose(drawn(axes.lines[0]), found.train.trace_ratio)
+    line = drawn(axes.lines[1])
     np.testing.assert_allclose(line[1:] / line[:-1], found.trace_ratio.rate)
     with pytest.raises(ValueError, match=r"layers_figure: there is nothing to draw. Pass"):
         layers_figure([])
@@ -262,7 +271,7 @@ def test_the_picture_of_the_last_layer():
     figure.draw_without_rendering()
     bars, margins = figure.axes[:2]
     expected = [found.objective, found.head_objective, found.value, found.certificate.lower_bound]
-    np.testing.assert_allclose([bar.get_width() for bar in bars.patches], expected)  # pyright: ignore
+    np.testing.assert_allclose(widths(bars), expected)
     assert sum(bar.get_height() for bar in margins.patches) == N  # pyright: ignore[reportAttributeAccessIssue]
     assert "blobs" in figure.get_suptitle()
 

@@ -79,16 +79,16 @@ def test_progress_comes_once_an_epoch_and_a_run_is_not_changed():
 
 
 def test_a_batch_norm_network_collapses_on_wine():
-    """The issue's recipe in small: 300 steps on 108 wines."""
-    data, recipe = wine(), Recipe(epochs=300)
+    """The issue's recipe in small: 600 steps on 108 wines."""
+    data, recipe = wine(), Recipe(epochs=600)
     run = train(start(mlp(data.shape, data.K, depth=3, width=32), recipe, data), recipe, data)
     fixed = with_statistics(run.network, data.x)
     H = np.asarray(list(fixed.taps(data.x).values())[-1])
     found = ufm.collapse(H.T, data.y, fixed.head.weight, fixed.head.bias)
     assert found.accuracy == 1.0
     assert found.nc4 == 0.0
-    assert found.nc1 < 0.01  # measured 2e-3
-    assert found.nc2_gram_H < 0.1  # measured 2e-2
+    assert found.nc1 < 0.03  # measured 9e-3
+    assert found.nc2_gram_H < 0.01  # measured 7e-4
 
 
 def test_a_diverging_run_says_so():
@@ -105,7 +105,7 @@ def test_a_diverging_run_says_so():
         (Recipe(rate=-1.0), ValueError, "rate=-1.0"),
         (Recipe(momentum=1.0), ValueError, "momentum=1.0 is not in [0, 1)"),
         (Recipe(decay=-1e-3), ValueError, "decay=-0.001 is not in [0, inf)"),
-        (Recipe(decay="much"), ValueError, "decay='much'"),
+        (replace(RECIPE, decay="much"), ValueError, "decay='much'"),
         (Recipe(loss="ce"), TypeError, "loss='ce' is not callable"),
         ("ce", TypeError, "recipe='ce' is not a Recipe"),
     ],
