@@ -2,14 +2,14 @@
 
     uv run python benchmarks/networks.py --out pictures
 
-Parts: recipe, domains, progressive, rank, last (default all; about 15 minutes on two cores). One line a training, with
+Parts: recipe, domains, progressive, rank, last (default all; about 20 minutes of CPU). One line a training, with
 `ok` or `MISSED` where a bar is set; exit status 1 if one is missed. Pictures are written to --out, if it is given.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,8 @@ BATCH = 128
 SETS: dict[str, Callable[[], nets.Data]] = {
     "digits": nets.digits,
     "canvas": lambda: nets.canvas(nets.digits()),
-    "glyphs": nets.glyphs,
+    "glyphs": lambda: nets.glyphs(n=130, letters="ABCDEFGHIJ"),
+    "alphabet": nets.glyphs,
     "random": lambda: nets.random_labels(nets.digits()),
     "docstrings": nets.docstrings,
     "wine": nets.wine,
@@ -42,16 +43,26 @@ NETS: dict[str, tuple[Callable[..., nets.Network], int, float]] = {
     "convolutional": (nets.convolutional, 1500, 5e-3),
     "transformer": (nets.transformer, 1500, 5e-4),
 }
+DENSE = ("mlp", "hybrid", "residual")
+# Measured, and no bar set: layer norm instead of batch norm; 26 class means in the 32 dimensions of a small network.
+UNPROMISED = {(name, "transformer") for name in SETS if name != "digits"} | {("alphabet", "convolutional")}
 Pictures = dict[str, Figure]
 missed: list[str] = []
 
 
 def main() -> int:
     """Run the parts; 1 if a bar is missed."""
-    parts = {"recipe": recipe, "domains": domains, "progressive": progressive, "rank": rank, "last": last}
+    parts = {
+        "recipe": recipe,
+        "domains": lambda: domains(options.sets),
+        "progressive": progressive,
+        "rank": rank,
+        "last": last,
+    }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="*", choices=parts, default=list(parts))
     parser.add_argument("--out", type=Path, help="folder for the pictures")
+    parser.add_argument("--sets", nargs="*", choices=SETS, default=list(SETS), help="of the part domains")
     options = parser.parse_args()
     for name in options.parts:
         for title, figure in parts[name]().items():
@@ -124,18 +135,17 @@ def recipe() -> Pictures:
     return {}
 
 
-def domains() -> Pictures:
+def domains(names: Sequence[str]) -> Pictures:
     """Data sets x architectures, each on its own."""
     print("\nData sets and architectures, cross-entropy (accuracy and NC1: training set, test set)")
     pictures = {}
-    for name in SETS:
-        images = len(data(name).shape) == 3
-        kinds = [kind for kind in NETS if images or kind in ("mlp", "hybrid", "residual")]
+    for name in names:
+        kinds = NETS if len(data(name).shape) == 3 else DENSE
+        kinds = ("mlp", "hybrid", "convolutional") if name == "alphabet" else tuple(kinds)
         found = [trained(name, kind) for kind in kinds]
         for kind, (course, seconds) in zip(kinds, found, strict=True):
-            bars = {"NC1 < .05": course.train[-1].nc1 < 0.05}
-            if kind == "transformer":  # with layer norm it collapses less; measured everywhere, promised on digits
-                bars = {"NC1 < .15": course.train[-1].nc1 < 0.15} if name == "digits" else {}
+            bar = 0.15 if kind == "transformer" else 0.05
+            bars = {} if (name, kind) in UNPROMISED else {f"NC1 < {bar}": course.train[-1].nc1 < bar}
             line(course, kind, "CE", seconds, bars)
         pictures[f"epochs-{name.replace(' ', '-')}"] = epochs_figure(
             [replace(course, name=f"{name}, {kind}") for kind, (course, _) in zip(kinds, found, strict=True)]
@@ -149,7 +159,7 @@ def progressive() -> Pictures:
     print(f"{'':40} {'C rate':>8} {'R^2':>6} {'sep. rate':>10} {'R^2':>6}  depth  C_l")
     cases = [("digits", "mlp", key, 0.95) for key in range(3)]
     cases += [("docstrings", "mlp", 0, 0.9), ("digits", "convolutional", 0, 0.9), ("digits", "residual", 0, 0.9)]
-    cases += [("glyphs", "mlp", 0, 0.9)]
+    cases += [("alphabet", "mlp", 0, 0.9)]
     drawn = []
     for name, kind, key, bar in cases:
         network = trained(name, kind, key=key)[0].run.network

@@ -72,13 +72,14 @@ class Progressive:
 class LastLayer:
     """A trained last layer and the global minimum of the unconstrained feature model with its decays.
 
-    Where a batch norm with scale s and shift t makes the features, |H|_F^2 / N <= |s|^2 + |t|^2, with equality if no
-    ReLU follows and the variance is not near 1e-5. So the decay of s and t acts as lam_H = decay / N on H, and
+    Where a batch norm with scale s and shift t makes the features, on the training set whose statistics it has,
+    |H|_F^2 / N <= |s|^2 + |t|^2, with equality if neither a ReLU nor pooling follows (and for variances far above
+    the 1e-5 that it adds). So the decay of s and t acts as lam_H = decay / N on H, and
 
         objective >= loss + decay/2 (|W|^2 + |b|^2 + |s|^2 + |t|^2) >= f(W, H, b) >= f*:
 
-    no training can bring the network's objective below f*, which `certificate` proves. All weights before a batch
-    norm have no other influence than their direction, so that their decay can be arbitrarily small.
+    no training can bring the network's objective below f*, which `certificate` proves. Of the weights before a
+    batch norm only the direction matters, so that their decay can be small. Derived for this project.
 
     Attributes:
         problem: K, n, d of the network; lam_W = lam_b = decay, lam_H = decay / N; features >= 0 after a ReLU.
