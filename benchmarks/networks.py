@@ -44,7 +44,7 @@ NETS: dict[str, tuple[Callable[..., nets.Network], int, float]] = {
     "transformer": (nets.transformer, 1500, 5e-4),
 }
 DENSE = ("mlp", "hybrid", "residual")
-FEWER = dict.fromkeys(("docstrings", "wine", "breast cancer", "iris"), DENSE)
+FEWER: dict[str, tuple[str, ...]] = dict.fromkeys(("docstrings", "wine", "breast cancer", "iris"), DENSE)
 FEWER |= {"alphabet": ("mlp", "hybrid", "convolutional"), "random": (*DENSE, "convolutional")}
 # Measured, and no bar set: layer norm instead of batch norm; 26 class means in the 32 dimensions of a small network;
 # convolutions that learn random labels by heart.

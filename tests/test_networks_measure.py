@@ -35,6 +35,7 @@ from ufm.networks import (
     unconstrained,
     with_statistics,
 )
+from ufm.verify.predict import predict
 
 K, D, N = 3, 6, 60
 RECIPE = Recipe(epochs=4, batch=16)
@@ -202,6 +203,7 @@ def test_no_network_with_batch_norm_is_below_the_unconstrained_minimum():
     loss = np.mean(logsumexp(Z, axis=0) - Z[found.problem.labels, np.arange(N)])
     decays = RECIPE.decay * (np.sum(W**2) + np.sum(b**2) + np.sum(H**2) / N)
     assert found.value == pytest.approx(loss + 0.5 * decays, rel=1e-12)
+    assert found.solution.value == pytest.approx(predict(found.problem).value, rel=1e-10)
     assert found.optimum.nc1 < 1e-16
     assert found.optimum.margin_min == pytest.approx(found.optimum.margin_mean, rel=1e-9)
 
