@@ -21,7 +21,7 @@ METRICS = (
     ("nc1", r"NC1  $\mathrm{tr}(\Sigma_W\Sigma_B^{+})/K$", GREEN),
     ("nc2_gram_H", "NC2  means to simplex", ORANGE),
     ("nc3", "NC3  $W$ to means", BLUE),
-    ("nc4", "NC4  not the nearest mean", RED),
+    ("nc4", "NC4  not the nearest mean (if any)", RED),
 )
 NOTE: dict[str, Any] = {"color": GREY, "size": 8.5}
 DASHED = (0, (3, 2))
@@ -32,7 +32,7 @@ class _Optimum:
     """The solution of the unconstrained model, in the form in which a prediction is drawn."""
 
     quantities: Mapping[str, Any]
-    theorem: str = "UFM's optimum"
+    theorem: str = "UFM"
     statement: str = ""
     source: str = ""
 
@@ -154,11 +154,9 @@ def _draw_objectives(axes: Axes, found: LastLayer) -> None:
 def _draw_margins(axes: Axes, found: LastLayer) -> None:
     axes.set_title("Margins of the samples")
     axes.hist(_margins(found), bins=40, color=SKY)
-    axes.axvline(found.optimum.margin_min, color=GREEN, label="UFM's optimum")
-    axes.set(xlabel="margin", yticks=[])
-    axes.set_ylim(top=1.25 * axes.get_ylim()[1])
+    axes.axvline(found.optimum.margin_min, color=GREEN)
+    axes.set(xlabel="margin (line: UFM's optimum)", yticks=[])
     axes.spines["left"].set_visible(False)
-    axes.legend(loc="upper left")
 
 
 def _margins(found: LastLayer) -> np.ndarray:
