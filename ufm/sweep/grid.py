@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import itertools
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,8 +54,7 @@ class Grid:
 
 def coordinates(axes: Sequence[Axis]) -> dict[str, np.ndarray]:
     """[cases] label of every case of the product of `axes`, by the name that is varied."""
-    shape = tuple(len(axis) for axis in axes)
-    places = np.unravel_index(np.arange(math.prod(shape)), shape)
+    places = [place.ravel() for place in np.indices([len(axis) for axis in axes])]
     return {
         name: column[place]
         for axis, place in zip(axes, places, strict=True)

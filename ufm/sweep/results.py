@@ -51,7 +51,7 @@ class Results:
     def on_grid(self, name: str) -> np.ndarray:
         """A column with one dimension for each axis."""
         column = self[name]
-        return column.reshape(*self.shape, *column.shape[1:])
+        return column.reshape((*self.shape, *column.shape[1:]))
 
     def __str__(self) -> str:
         counts = {status: int(np.sum(self["status"] == status)) for status in dict.fromkeys(self["status"].tolist())}

@@ -19,7 +19,7 @@ from ufm.solvers.newton import TrustRegion
 from ufm.sweep.case import Case, ETFStart, RandomStart
 from ufm.sweep.grid import Grid, grid, hint, zipped
 
-TABLES = ("problem", "solver", "start", "options", "axes", "joint")
+TABLES = ("problem", "options", "axes")
 OPTIONS = ("key", "gtol", "max_steps", "dtype")
 RANGES: dict[str, Callable[..., Any]] = {"range": range, "linspace": np.linspace, "logspace": np.logspace}
 
@@ -82,8 +82,8 @@ def read_spec(path: str | os.PathLike[str]) -> Spec:
 
 def parse_spec(document: Mapping[str, Any]) -> Spec:
     """As `read_spec`, from what a TOML file holds."""
-    _known("", document, (*TABLES, "store", "chunk"))
-    for name in TABLES[:-1]:
+    _known("", document, (*TABLES, "solver", "start", "joint", "store", "chunk"))
+    for name in TABLES:
         if not isinstance(document.get(name, {}), Mapping):
             raise TypeError(f"spec: {name}={document[name]!r} is not a table. Write [{name}].")
     store = document.get("store")

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,12 +21,12 @@ from ufm.sweep.describe import canonical, parse
 from ufm.sweep.encoding import Entry, digest_of, packed, unpacked
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS rows
-    (key TEXT PRIMARY KEY, configuration BLOB, record BLOB, arrays BLOB, digest BLOB) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sweeps
-    (id TEXT PRIMARY KEY, created TEXT, axes BLOB, keys BLOB, digest BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, configuration BLOB, record BLOB, arrays BLOB, digest BLOB);
+CREATE TABLE IF NOT EXISTS sweeps (id TEXT PRIMARY KEY, created TEXT, axes BLOB, keys BLOB, digest BLOB);
 """
 FORMAT = 1  # of these tables, in SQLite's user_version
+BLOCK = 8  # rows that are read at once from a damaged file
+DAMAGE = (sqlite3.Error, UnicodeDecodeError)
 PATIENCE = 60.0  # seconds to wait for another writer's transaction
 FULL = "the disk is full, or cannot be written"
 # What SQLite says when the world around the file is at fault, and not the file.
@@ -188,7 +188,7 @@ def _connected(path: str) -> Store:
         connection.execute("PRAGMA synchronous = FULL")
         if not tables:
             connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
-        (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        (state,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if state != "ok":
             raise sqlite3.DatabaseError(state)
     except BaseException:
@@ -249,18 +249,18 @@ def _rescued(path: Path, error: sqlite3.DatabaseError) -> Store:
 
 
 def _readable(path: Path) -> Iterator[tuple[Any, ...]]:
-    """What a damaged file still yields: keys are spread evenly, so that a bad page costs the ranges that it holds."""
+    """What a damaged file still yields, read in the order of writing and not through its index."""
     connection = sqlite3.connect(path, isolation_level=None)
+    query = "SELECT * FROM rows NOT INDEXED WHERE rowid BETWEEN ? AND ?"
+    # No row is as small: so many numbers can have been given, and as many again to rows that were replaced.
+    last = path.stat().st_size // 64
     try:
-        for prefix in range(4096):
-            for order in ("ASC", "DESC"):  # from both ends, up to the damage
-                low, high = f"{prefix:03x}", f"{prefix:03x}g"
-                try:
-                    yield from connection.execute(
-                        f"SELECT * FROM rows WHERE key >= ? AND key < ? ORDER BY key {order}", (low, high)
-                    )
-                    break
-                except (sqlite3.Error, UnicodeDecodeError):
-                    continue
+        for first in range(1, last + 1, BLOCK):
+            try:
+                yield from connection.execute(query, (first, first + BLOCK - 1)).fetchall()
+            except DAMAGE:
+                for number in range(first, first + BLOCK):
+                    with suppress(*DAMAGE):
+                        yield from connection.execute(query, (number, number)).fetchall()
     finally:
         connection.close()
