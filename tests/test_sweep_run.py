@@ -271,9 +271,7 @@ def test_what_cannot_go_to_another_process_is_refused():
 def test_an_interrupt_stops_after_the_chunk_and_the_rest_comes_later(tmp_path, counted, pool):
     before = signal.getsignal(signal.SIGINT)
     executor = None if pool is None else Careless(key=-1, lose=0)
-    results = ufm.sweep(
-        GRID, store=tmp_path / "s.sqlite", chunk=1, executor=executor, progress=interrupt_once(interrupt)
-    )
+    results = ufm.sweep(GRID, store=tmp_path / "s.sqlite", chunk=1, executor=executor, progress=interrupt_once())
     assert signal.getsignal(signal.SIGINT) is before
     assert results.interrupted
     done = results["status"] == "CONVERGED"
