@@ -8,7 +8,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from theory import cross_entropy, mse
-from ufm.figures.phases.diagram import Diagram, draw_line, draw_map
+from ufm.figures.phases.diagram import Diagram, draw_legend, draw_line, draw_map, ends
 from ufm.figures.style import style
 from ufm.losses import MSE, CrossEntropy
 from ufm.problem import Problem
@@ -60,12 +60,13 @@ def _figure(results: Results, lam: np.ndarray, thresholds: tuple[float, ...], K:
         for panel, values, threshold, title in zip(panels, shown, thresholds, TITLES, strict=True):
             mesh = draw_map(panel, lam, lam, values.T, norm)
             product = threshold**2 / (K**2 * n)
-            draw_line(panel, lam, product / lam, rf"$\kappa=K\sqrt{{n\lambda_W\lambda_H}}={threshold:g}$")
+            span = np.array(ends(lam))
+            draw_line(panel, span, product / span, rf"$\kappa=K\sqrt{{n\lambda_W\lambda_H}}={threshold:g}$")
             panel.set_title(title)
             panel.set_xlabel(r"$\lambda_W$")
             panel.set_aspect("equal")
             panel.text(0.95, 0.95, "$WH=0$", transform=panel.transAxes, ha="right", va="top")
-            panel.legend(loc="lower left", labelcolor="white", handlelength=1.2)
+            draw_legend(panel, "lower left")
         panels[0].set_ylabel(r"$\lambda_H$")
         figure.colorbar(mesh, ax=panels, label=r"$\max|WH|$", pad=0.015)
     return figure

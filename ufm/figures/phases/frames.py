@@ -67,10 +67,10 @@ def frames_of_squared_error(
             axes.axvline(kappa / (1.0 - kappa), color=colour, linewidth=0.7, linestyle=(0, (3, 3)), zorder=0)
         for height, name, side in ((0.0, "orthogonal frame", "bottom"), (-1.0 / (K - 1), "simplex ETF", "top")):
             axes.axhline(height, color=GREY, linewidth=0.6, zorder=0)
-            axes.text(x[-1] if height else x[0], height, name, color=GREY, ha="right" if height else "left", va=side)
+            axes.text(x[-1], height, name, color=GREY, ha="right", va=side)
         axes.set_xscale("log")
         axes.set_ylim(-1.0 / (K - 1) - 0.04, 0.04)
-        axes.set_title(rf"Squared error, $K={K}$: circles solved, lines T8, dashes $\kappa/(1-\kappa)$")
+        axes.set_title(rf"Squared error, $K={K}$: dots solved, lines T8, dashes $\kappa/(1-\kappa)$")
         axes.set_xlabel(r"$\lambda_b$")
         axes.set_ylabel("cosine between rows of $W$")
         axes.legend(loc="center left")

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from theory import imbalance, layer_peeled
 from ufm import models
 from ufm.certify.certificate import Certificate
-from ufm.figures.phases.diagram import Diagram, draw_line, draw_map
+from ufm.figures.phases.diagram import Diagram, draw_legend, draw_line, draw_map, ends
 from ufm.figures.style import style
 from ufm.problem import Problem
 from ufm.solve import Solution
@@ -22,6 +23,7 @@ from ufm.sweep.rows import VANISHED
 
 ONE_VECTOR = 1e-5  # distance of classifiers, in units of the majority's, up to which they are one
 K_A = K_B = 2
+BUDGET_TICKS = (0.3, 0.5, 1.0, 2.0, 4.0)
 RATIOS = (1, 2, 3, 5, 8, 13, 21)
 
 
@@ -55,13 +57,13 @@ def minority_collapse(
     boundary = [imbalance.minority_collapse_threshold(K=K_A + K_B, n=n) for n in _sizes(ratios)]
     lost = np.array([imbalance.zero_threshold(K=K_A + K_B, n=n) for n in _sizes(ratios)])
     checks = _checked(results, nu[:, None] >= np.array(boundary))
-    fine = np.geomspace(ratios[0], ratios[-1], 200)
+    fine = np.geomspace(*ends(np.array(ratios)), 200)
     line = (fine, 1.0 / (K_A * fine + K_B), r"$\nu=\sqrt{n_B}/N$")
     figure = _figure(results, np.array(ratios), nu, line, r"$\nu=\sqrt{\lambda_W\lambda_H}$", "Decay")
     with style():
         axes = figure.axes[0]
         axes.plot(ratios, lost, color="black", linestyle=(0, (1, 2)), label="$WH=0$ from here on")
-        axes.legend(loc="lower left", labelcolor="white")
+        draw_legend(axes, "lower left")
     return Diagram(results, figure, checks)
 
 
@@ -82,13 +84,18 @@ def layer_peeled_collapse(
     base = Case(Problem(K=K_A + K_B, n=1, d=d, model=models.layer_peeled(1.0, 1.0), merged=True))
     points = [{"model.W.mean_square": x, "model.H.mean_square": x} for x in E]
     results = sweep(grid(base, points, n=_sizes(ratios)), columns=minority_distance, **options)
-    threshold = np.array([layer_peeled.minority_collapse_ratio(k_A=K_A, k_B=K_B, E_W=x, E_H=x) for x in E])
-    checks = _checked(results, np.array(ratios) >= threshold[:, None])
-    line = (threshold, E, r"$n_A/n_B=R_0(E)$")
+    checks = _checked(results, np.array(ratios) >= _thresholds(E)[:, None])
+    fine = np.geomspace(*ends(E), 80)
+    line = (_thresholds(fine), fine, r"$n_A/n_B=R_0(E)$")
     figure = _figure(results, np.array(ratios), E, line, r"$E_W=E_H$", "Norm budgets (layer-peeled)")
     with style():
-        figure.axes[0].legend(loc="upper left", labelcolor="white")
+        figure.axes[0].set_yticks(BUDGET_TICKS, [f"{tick:g}" for tick in BUDGET_TICKS])
+        draw_legend(figure.axes[0], "lower right")
     return Diagram(results, figure, checks)
+
+
+def _thresholds(budgets: np.ndarray) -> np.ndarray:
+    return np.array([layer_peeled.minority_collapse_ratio(k_A=K_A, k_B=K_B, E_W=x, E_H=x) for x in budgets])
 
 
 def _sizes(ratios: Sequence[int]) -> list[tuple[int, ...]]:
@@ -113,6 +120,6 @@ def _figure(results: Results, x: np.ndarray, y: np.ndarray, line: Any, label: st
         axes.set_xlabel("$n_A/n_B$")
         axes.set_ylabel(label)
         axes.set_xticks(x, [str(ratio) for ratio in x])
-        axes.minorticks_off()
+        axes.xaxis.set_minor_locator(NullLocator())
         figure.colorbar(mesh, label=r"$|w_{B}-w_{B^\prime}|\,/\,|w_{A}-w_{A^\prime}|$")
     return figure

@@ -11,57 +11,74 @@ from ufm.figures.style import BLUE, GREY, ORANGE, SKY, style
 from ufm.problem import Problem
 from ufm.sweep.driver import sweep
 from ufm.sweep.grid import grid
+from ufm.sweep.results import Results
 
-SAME = 1e-9  # relative: values of solves that are counted as one
+SAME = 1e-9  # of 1 + |f|: values of solves that are counted as one
+ENDS = (
+    ("global minimum, proven", BLUE),
+    ("lowest value found", SKY),
+    ("higher local minimum", ORANGE),
+    ("undecided", GREY),
+)
 
 
 def spurious_minima(
-    dimensions: Sequence[int] | None = None, *, K: int = 6, lam: float = 5e-3, starts: int = 40, **options: Any
+    decays: Sequence[float] = (1e-3, 1e-2, 5e-2),
+    *,
+    K: int = 5,
+    dimensions: Sequence[int] | None = None,
+    starts: int = 40,
+    **options: Any,
 ) -> Diagram:
     """Shares of random starts that end at a certified global minimum, at the lowest value found, or higher.
 
     Args:
-        dimensions: ascending d; default 1 .. K.
-        K: classes, one feature each. lam: lam_W = lam_H, no bias. starts: random starts for each d.
+        decays: lam_W = lam_H, one panel each; no bias.
+        K: classes, one feature each. dimensions: ascending d; default 1 .. K.
+        starts: random starts for each decay and d.
         options: of `ufm.sweep`, such as store or executor.
     Returns:
-        Diagram. checks: "spurious", local minima above the lowest value where d >= K-1 (theory: none); "above", the
-        share of them over all d < K-1.
+        Diagram. checks: "spurious", local minima above the lowest value where d >= K-1 (theory: none); "higher", how
+        many there are where d < K-1.
     Source:
-        T3: no spurious minima for d >= K (Zhu et al., NeurIPS 2021), and T6: they exist for d < K-1.
+        T3: none for d >= K (Zhu et al., NeurIPS 2021); T6: they exist for d < K-1, derived for this project.
     """
     d = np.arange(1, K + 1) if dimensions is None else np.asarray(dimensions)
-    base = Problem(K=K, n=1, d=K, lam_W=lam, lam_H=lam)
-    results = sweep(grid(base, d=d.tolist(), key=range(starts)), **options)
+    base = Problem(K=K, n=1, d=K, lam_W=1.0, lam_H=1.0)
+    points = [{"lam_W": lam, "lam_H": lam} for lam in decays]
+    results = sweep(grid(base, points, d=d.tolist(), key=range(starts)), **options)
+    ends = _ends(results)
+    higher = np.sum(ends == 2, axis=(0, 2))
+    checks = {"spurious": int(np.sum(higher[d >= K - 1])), "higher": int(np.sum(higher[d < K - 1]))}
+    return Diagram(results, _figure(ends, d, decays, K, starts), checks)
+
+
+def _ends(results: Results) -> np.ndarray:
+    """[decays, d, starts] which of ENDS."""
     values, verdict = results.on_grid("value"), results.on_grid("verdict")
-    lowest = np.min(values, axis=1, keepdims=True)
+    lowest = np.min(values, axis=2, keepdims=True)
     at_lowest = values <= lowest + SAME * (1.0 + np.abs(lowest))
-    proven = verdict == "GLOBAL_MINIMUM"
-    parts = (
-        ("global minimum, proven", BLUE, proven),
-        ("lowest value found", SKY, at_lowest & ~proven),
-        ("higher local minimum", ORANGE, ~at_lowest & (verdict == "LOCAL_MINIMUM")),
-    )
-    rest = ~np.any([mask for _, _, mask in parts], axis=0)
-    shares = [np.mean(mask, axis=1) for _, _, mask in parts] + [np.mean(rest, axis=1)]
+    proven, local = verdict == "GLOBAL_MINIMUM", verdict == "LOCAL_MINIMUM"
+    return np.select([proven, at_lowest, local], [0, 1, 2], 3)
+
+
+def _figure(ends: np.ndarray, d: np.ndarray, decays: Sequence[float], K: int, starts: int) -> Figure:
     with style():
-        figure = Figure(figsize=(5.6, 3.4), layout="constrained")
-        axes = figure.subplots()
-        foot = np.zeros(len(d))
-        for share, (label, colour, _) in zip(shares, (*parts, ("undecided", GREY, rest)), strict=True):
-            if np.any(share > 0):
-                axes.bar(d, share, 0.72, foot, color=colour, label=label)
-            foot = foot + share
-        axes.set_xticks(d)
-        axes.set_ylim(0.0, 1.0)
-        axes.set_xlabel("$d$")
-        axes.set_ylabel(f"share of {starts} random starts")
-        axes.set_title(rf"Cross-entropy, $K={K}$, $\lambda_W=\lambda_H={lam:g}$")
-        figure.legend(loc="outside lower center", ncols=3)
-    above = ~at_lowest & ~proven
-    enough = d >= K - 1
-    checks = {
-        "spurious": int(np.sum(above[enough])),
-        "above": float(np.mean(above[~enough])) if np.any(~enough) else 0.0,
-    }
-    return Diagram(results, figure, checks)
+        figure = Figure(figsize=(2.4 * len(decays) + 0.8, 3.2), layout="constrained")
+        panels = figure.subplots(1, len(decays), sharey=True, squeeze=False)[0]
+        for axes, lam, found in zip(panels, decays, ends, strict=True):
+            foot = np.zeros(len(d))
+            for number, (label, colour) in enumerate(ENDS):
+                share = np.mean(found == number, axis=1)
+                if np.any(ends == number):
+                    axes.bar(d, share, 0.72, foot, color=colour, label=label)
+                foot = foot + share
+            axes.set_xticks(d)
+            axes.set_ylim(0.0, 1.0)
+            axes.set_xlabel("$d$")
+            axes.set_title(rf"$\lambda_W=\lambda_H={lam:g}$")
+        panels[0].set_ylabel(f"share of {starts} random starts")
+        figure.suptitle(f"Cross-entropy, $K={K}$", size=10.5)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    return figure
