@@ -90,6 +90,7 @@ def layer_peeled_collapse(
     figure = _figure(results, np.array(ratios), E, line, r"$E_W=E_H$", "Norm budgets (layer-peeled)")
     with style():
         figure.axes[0].set_yticks(BUDGET_TICKS, [f"{tick:g}" for tick in BUDGET_TICKS])
+        figure.axes[0].yaxis.set_minor_locator(NullLocator())
         draw_legend(figure.axes[0], "lower right")
     return Diagram(results, figure, checks)
 

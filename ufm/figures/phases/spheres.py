@@ -8,7 +8,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ufm.figures.phases.diagram import Diagram, draw_rows
-from ufm.figures.style import style
+from ufm.figures.style import INK, style
 from ufm.models import normalized
 from ufm.problem import Problem
 from ufm.sweep.case import Case
@@ -66,7 +66,7 @@ def _figure(results: Results, margin: np.ndarray, d: np.ndarray, tau: np.ndarray
         figure = Figure(figsize=(8.4, 3.4), layout="constrained")
         for axes, (shown, norm, title, label) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
             mesh = draw_rows(axes, tau, d, shown, norm)
-            axes.axhline(np.sum(d < K - 1) - 0.5, color="white", linewidth=1.2, linestyle=(0, (4, 2)))
+            axes.axhline(np.sum(d < K - 1) - 0.5, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
             axes.minorticks_off()
             axes.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
             axes.set_title(f"{title}, $K={K}$")

@@ -23,7 +23,7 @@ ENDS = (
 
 
 def spurious_minima(
-    decays: Sequence[float] = (1e-3, 1e-2, 5e-2),
+    decays: Sequence[float] = (1e-4, 1e-3, 1e-2),
     *,
     K: int = 5,
     dimensions: Sequence[int] | None = None,
