@@ -377,7 +377,10 @@ def test_the_command_line_from_a_file_to_a_table(tmp_path, capsys):
     _, out, _ = run(capsys, "runs", "list", store)
     identity = out.split()[0]
     assert out.split("  ")[2:] == ["6/6 rows", "lam_W[2] x key[3]\n"]
-    assert run(capsys, "runs", "show", store, identity[:4])[1].startswith("6 rows over lam_W[2] x key[3]: 6 CONVERGED")
+    shown = run(capsys, "runs", "show", store, identity[:4])[1]
+    assert shown.startswith("6 rows over lam_W[2] x key[3]: 6 CONVERGED")
+    assert "in all rows: dtype=float64, problem.K=2, problem.d=2, problem.lam_H=0.01" in shown
+    assert "problem.lam_W" not in shown
     assert run(capsys, "runs", "export", store, "--out", tmp_path / "t.csv")[0] == 0
     assert (tmp_path / "t.csv").read_text() == (tmp_path / "s.csv").read_text()
     status, out, _ = run(capsys, "merge", tmp_path / "all.sqlite", store)

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from ufm.face.record import installed
 from ufm.face.runs import run_compare, run_export, run_list, run_show
 from ufm.face.solve import BadOptionError, run_solve
 from ufm.face.sweep import run_merge, run_sweep
 from ufm.face.verify import run_verify
+from ufm.sweep.version import installed
 
 EPILOG = """\
 exit status: 0 the solve converged; 1 it did not (the report says why); 2 the options are wrong.

@@ -4,14 +4,13 @@ python benchmarks/reliability/kills.py [--kills 200] [--rows 400]
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-from subject import counted, run, wrong
+from subject import counted, run, writer, wrong
 
 
 def main() -> int:
@@ -24,31 +23,27 @@ def main() -> int:
     lost = doubled = damaged = bad = finished = grown = 0
     with tempfile.TemporaryDirectory() as folder:
         clock = time.perf_counter()
-        _start(Path(folder) / "warm.sqlite", options.rows).wait()
+        writer(Path(folder) / "warm.sqlite", options.rows).communicate()
         span = time.perf_counter() - clock
         store, before = Path(folder) / "0.sqlite", set()
         for _ in range(options.kills):
-            child = _start(store, options.rows)
+            child = writer(store, options.rows)
             time.sleep(rng.uniform(0.3, 1.0) * span)  # most of the first third is spent importing
             child.kill()
-            child.wait()
+            child.communicate()
             rows, broken, keys = counted(store)
             lost, doubled, damaged = lost + len(before - keys), doubled + rows - len(keys) - broken, damaged + broken
             grown += len(keys - before)
             before = keys
             if len(keys) == len(reference):
-                bad += wrong(run(store, options.rows), reference)
+                results = run(store, options.rows)
+                bad, lost = bad + wrong(results, reference), lost + results.computed
                 finished += 1
                 store, before = Path(folder) / f"{finished}.sqlite", set()
         bad += wrong(run(store, options.rows), reference)
     print(f"{options.kills} kills, {grown} rows written between them, {finished + 1} sweeps finished")
     print(f"{lost} lost, {doubled} doubled, {damaged} damaged, {bad} wrong")
     return int(lost + doubled + damaged + bad > 0)
-
-
-def _start(store: Path, rows: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(Path(__file__).with_name("subject.py")), str(store), str(rows)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

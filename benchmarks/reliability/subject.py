@@ -1,8 +1,6 @@
-"""The sweep that the other scripts kill, starve, corrupt and crowd: small problems, a transaction every few rows.
+"""The sweep that the other scripts kill, starve, corrupt and crowd: small problems, a transaction every few rows."""
 
-Run as a program it is one writer: subject.py STORE [ROWS] prints how many rows it computed.
-"""
-
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,5 +52,9 @@ def counted(store: Path) -> tuple[int, int, set[str]]:
     return len(rows), sum(unpacked(row) is None for row in rows), keys
 
 
-if __name__ == "__main__":
-    print(run(sys.argv[1], int(sys.argv[2])).computed)
+def writer(store: Path, rows: int) -> subprocess.Popen[str]:
+    """A process that runs the sweep, and prints how many rows it computed."""
+    # Not as a program: a function of __main__ has another name, and its rows another key.
+    code = f"import subject; print(subject.run({str(store)!r}, {rows}).computed)"
+    command = [sys.executable, "-c", code]
+    return subprocess.Popen(command, cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True)

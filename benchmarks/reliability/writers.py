@@ -4,12 +4,11 @@ python benchmarks/reliability/writers.py [--writers 3] [--rows 400]
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from subject import counted, run, wrong
+from subject import counted, run, writer, wrong
 
 
 def main() -> int:
@@ -20,8 +19,7 @@ def main() -> int:
     reference = run(None, options.rows)
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "s.sqlite"
-        command = [sys.executable, str(Path(__file__).with_name("subject.py")), str(store), str(options.rows)]
-        children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(options.writers)]
+        children = [writer(store, options.rows) for _ in range(options.writers)]
         computed = [int(child.communicate()[0] or -1) for child in children]
         failed = sum(child.returncode != 0 for child in children)
         rows, broken, keys = counted(store)

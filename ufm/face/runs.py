@@ -1,5 +1,6 @@
 """The commands `ufm runs list`, `show`, `compare` and `export`: what a store holds."""
 
+import textwrap
 from argparse import Namespace
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import numpy as np
 from ufm.face.solve import BadOptionError
 from ufm.sweep.export import WRITERS, export
 from ufm.sweep.results import NOT_RUN, Results
-from ufm.sweep.runs import Difference, compared, recalled
+from ufm.sweep.runs import Difference, compared, recalled, shared
 from ufm.sweep.store import Listing, listings, opened
+
+WIDTH = 100
 
 
 def run_list(options: Namespace) -> int:
@@ -24,7 +27,10 @@ def run_list(options: Namespace) -> int:
 
 def run_show(options: Namespace) -> int:
     """The summary of one sweep."""
-    print(summary(recalled(options.store, _chosen(options.store, options.id))))
+    listing = _chosen(options.store, options.id)
+    print(summary(recalled(options.store, listing)))
+    common = ", ".join(f"{name}={value}" for name, value in shared(options.store, listing).items())
+    print(textwrap.fill(f"in all rows: {common}", WIDTH, subsequent_indent="    ", break_on_hyphens=False))
     return 0
 
 

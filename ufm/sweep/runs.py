@@ -1,6 +1,7 @@
 """Sweeps that a store holds, read again and set against each other."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,22 @@ def recalled(path: Path, listing: Listing) -> Results:
     notes = [f"the row {key[:12]} is damaged; run the sweep again" for key in damaged]
     records = [rows[key].record if key in rows else None for key in listing.keys]
     return collected(axes, coordinates(axes), records, notes)
+
+
+def shared(path: Path, listing: Listing) -> dict[str, Any]:
+    """What all rows of a sweep have in common of their cases, by dotted name; numbers and text only."""
+    with opened(path, create=False) as store:
+        rows, _ = read_rows(store, list(dict.fromkeys(listing.keys)))
+    flat = [dict(_flat("", entry.configuration["case"])) for entry in rows.values()]
+    return {name: value for name, value in flat[0].items() if all(f.get(name) == value for f in flat)} if flat else {}
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            yield from _flat(f"{name}.{key}".removeprefix("."), entry)
+    elif not isinstance(value, list) and value is not None:
+        yield name, value
 
 
 def compared(path_one: Path, one: Listing, path_two: Path, two: Listing) -> Compared:

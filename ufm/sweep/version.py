@@ -27,6 +27,7 @@ def source_digest(files: list[Path], root: Path) -> str:
     return digest.hexdigest()
 
 
+@functools.cache
 def installed(name: str) -> str:
     """The version of an installed distribution."""
     try:
