@@ -1,5 +1,6 @@
 """The driver of a sweep: what is missing, in chunks of one shape, through an executor, into the store."""
 
+import os
 import signal
 import threading
 import time
@@ -7,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ class SweepProgress:
 def sweep(
     cases: Grid | Sequence[Case],
     *,
-    store: str | PathLike[str] | None = None,
+    store: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
     columns: Columns | None = None,
     chunk: int = 64,
@@ -117,6 +117,8 @@ def _fill(
             chunk = chunks.popleft()
             taken = present(store, [key_of(configuration) for configuration in chunk.configurations])
             there += len(taken)
+            if taken and chunks:  # another writer is here: go on elsewhere, not beside it
+                chunks.rotate(-(os.getpid() % len(chunks)))
             left = without(chunk, taken)
             if left.cases:
                 yield left
