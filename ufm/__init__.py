@@ -36,6 +36,12 @@ from ufm.solvers.lbfgs import LBFGS
 from ufm.solvers.newton import TrustRegion
 from ufm.start import etf_start, perturb, random_start, spectral_start
 from ufm.status import Status
+from ufm.sweep.case import Case, ETFStart, RandomStart
+from ufm.sweep.driver import SweepProgress, sweep
+from ufm.sweep.grid import Grid, grid, zipped
+from ufm.sweep.merge import merge_stores
+from ufm.sweep.pool import SpawnPool
+from ufm.sweep.results import Results
 from ufm.verify.compare import Comparison, compare
 
 __all__ = [
@@ -43,23 +49,30 @@ __all__ = [
     "MSE",
     "BestFound",
     "Bilinear",
+    "Case",
     "Certificate",
     "Collapse",
     "Comparison",
     "CrossEntropy",
     "DotRegression",
+    "ETFStart",
     "FirstOrder",
     "Flow",
     "Focal",
     "Gram",
+    "Grid",
     "Params",
     "PickAllLabel",
     "Problem",
     "Progress",
+    "RandomStart",
     "RescaledMSE",
+    "Results",
     "Solution",
+    "SpawnPool",
     "Status",
     "SupCon",
+    "SweepProgress",
     "Trajectory",
     "TrustRegion",
     "UserLoss",
@@ -72,9 +85,11 @@ __all__ = [
     "etf_start",
     "fixed_classifier",
     "gradient_flow",
+    "grid",
     "hessian_spectrum",
     "label_sets",
     "layer_peeled",
+    "merge_stores",
     "metrics",
     "normalized",
     "normalized_features",
@@ -84,4 +99,6 @@ __all__ = [
     "solve",
     "solve_batch",
     "spectral_start",
+    "sweep",
+    "zipped",
 ]
