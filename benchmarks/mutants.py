@@ -8,9 +8,10 @@ Mutants: a sub-expression scaled by 1 + 1e-6 (a count, one larger), a plus and a
 no longer does (or theory raises, or does not end). Left out by rule: what decides but does not enter a number
 (comparisons, conditions, messages, subscripts, keyword arguments such as axis=, the bounds that check_* is given), one
 more than what // halves (k (k-1) + 1 gives the same count), tolerances (sub-expressions with a constant below 1e-4 or a
-name with EPS, EDGE, TINY, eps, tol in it), argument checks (functions check_*, _check*, applies, *reasons), and
-functions that no claim calls, which are listed. A mutant that raises TypeError or IndexError is not a closed form and
-does not count.
+name with EPS, EDGE, TINY, eps, tol in it), argument checks (functions check_*, _check*, applies, *reasons,
+*obstacles), what gives the same roots by `mutants_left_out`, the few mutants listed there one by one with the reason
+why they are no error, and functions that no claim calls, which are listed. A mutant that raises TypeError or IndexError
+is not a closed form and does not count.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
+from mutants_left_out import EQUIVALENT, WHOLE, Path, at, same_roots
 
 import theory
 from ufm.verify.claim import Claim, Measurement, Outcome, judge
@@ -130,10 +132,14 @@ def mutants(module: Any) -> Iterator[Mutant]:
         function = owner.fget if isinstance(owner, property) else inspect.unwrap(owner) if owner else None
         if not isinstance(function, FunctionType) or _excluded(node.name):
             continue
-        for path in sites(node):
+        unscaled, ends = same_roots(node)
+        equivalent = EQUIVALENT.get(f"{module.__name__.removeprefix('theory.')}.{node.name}", {})
+        for path in sites(node, ends):
             floored = isinstance(getattr(at(node, path[:-1]), "op", None), ast.FloorDiv)
             for what, change in changes(at(node, path)):
-                if floored and what.endswith(" scaled"):
+                if (what.endswith(" scaled") and (floored or path in unscaled)) or WHOLE in equivalent:
+                    continue
+                if what in equivalent:
                     continue
                 tree = copy.deepcopy(node)
                 tree.decorator_list = []
@@ -143,17 +149,16 @@ def mutants(module: Any) -> Iterator[Mutant]:
 
 def _excluded(name: str) -> bool:
     bare = name.lstrip("_")
-    return bare.startswith("check") or bare == "applies" or bare.endswith("reasons") or bare.startswith("require")
+    return bare.startswith(("check", "require")) or bare.endswith(("reasons", "obstacles")) or bare == "applies"
 
 
-Path = tuple[tuple[str, int | None], ...]
-
-
-def sites(function: ast.FunctionDef) -> Iterator[Path]:
-    """Paths of the arithmetic expressions that enter a number."""
+def sites(function: ast.FunctionDef, ends: set[Path]) -> Iterator[Path]:
+    """Paths of the arithmetic expressions that enter a number; `ends`: of what does not."""
 
     def walk(node: ast.AST, path: Path) -> Iterator[Path]:
         if isinstance(node, ast.Raise | ast.JoinedStr | ast.Compare | ast.keyword | ast.Assert | ast.arguments):
+            return
+        if path in ends or (isinstance(node, ast.Call) and ast.unparse(node.func).endswith("isclose")):
             return
         if isinstance(node, ast.BinOp) and not _is_tolerance(node):
             yield path
@@ -182,14 +187,6 @@ def _is_tolerance(node: ast.AST) -> bool:
         if isinstance(part, ast.Constant) and isinstance(part.value, str):
             return True
     return False
-
-
-def at(node: ast.AST, path: Path) -> Any:
-    """The node at a path."""
-    for name, i in path:
-        value = getattr(node, name)
-        node = value if i is None else value[i]
-    return node
 
 
 def put(node: ast.AST, path: Path, new: ast.AST) -> None:

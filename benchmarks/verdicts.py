@@ -77,7 +77,7 @@ def wrong(problem: ufm.Problem, params: ufm.Params, certificate: ufm.Certificate
     if certificate.value < certificate.lower_bound - rounding:
         return f"f={certificate.value} is below the bound {certificate.lower_bound}"
     for key in range(1, starts + 1):
-        value = ufm.solve(problem, key).value
+        value = ufm.solve(problem, key, reduce=False).value
         if value < certificate.lower_bound - rounding:
             return f"start {key} ends at {value}, below the bound {certificate.lower_bound}"
         called_global = certificate.verdict is ufm.Verdict.GLOBAL_MINIMUM
@@ -110,7 +110,7 @@ def main() -> None:
         counts: Counter[str] = Counter()
         for i in range(each):
             problem = draw(rng, 1 + i % (K + 3))
-            params = ufm.solve(problem, 0).params
+            params = ufm.solve(problem, 0, reduce=False).params
             certificate = ufm.certify(problem, params)
             counts[certificate.verdict.name] += 1
             if reason := wrong(problem, params, certificate, options.starts):

@@ -1,6 +1,5 @@
 """Certificates of every model: bounds that hold at any point and close at every closed form, spectra, escapes, text."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -395,76 +394,9 @@ def test_decays_with_tau_have_the_spectrum_of_the_scaled_problem():
         assert getattr(found, name) == pytest.approx(getattr(same, name), abs=1e-13)
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"lam_W": 1.2, "lam_H": 1.2, "lam_b": 0.0}, "decays this large is not covered"),
-        ({"n": (1,) * 23 + (2,)}, "needs balanced classes"),
-        ({"lam_H": None, "model": ufm.normalized_features()}, "needs decay on W and H"),
-    ],
-)
-def test_focal_loss_outside_its_region_has_no_bound(changes, reason):
-    given = {"K": 24, "n": 1, "d": 23, "lam_W": 1e-3, "lam_H": 1e-3, "loss": ufm.Focal(2.0), **changes}
-    instance = ufm.Problem(**given)
-    bound = local_bound(instance, examine(instance, ufm.random_start(instance)))
-    assert bound.value == -np.inf
-    assert reason in bound.method
-
-
-def test_focal_bound_where_the_rate_turns_back():
-    """T13's warning: K = 24 > 18, kappa > 1, two local minima in the margin; the bound is the lower of the two."""
-    decay = np.sqrt(1.17 / 24)  # of both blocks: C = 23/24 * 1.17 between rate(1/K) and its peak
-    instance = ufm.Problem(24, 1, 23, decay / 24**0.5, decay / 24**0.5, None, ufm.Focal(2.0))
-    margins = np.linspace(0.0, 40.0, 400_001)
-    cost = 23 * float(instance.nu)
-    grid = np.min(instance.loss.margin_bound(margins, 24) + cost * margins)
-    bound = local_bound(instance, examine(instance, ufm.random_start(instance))).value
-    assert grid - 1e-9 <= bound <= grid + 1e-15
-
-
 def test_a_free_bias_without_a_conjugate_has_no_bound():
     for model, lam_H in ((ufm.normalized(2.0), None), (ufm.fixed_classifier(ETF), 0.1), (ufm.relu_features(), 0.1)):
         lam_W = 0.1 if model.W.decays else None
         instance = ufm.Problem(3, SIZES, 4, lam_W, lam_H, 0.0, USER, model)
         bound = local_bound(instance, examine(instance, ufm.random_start(instance)))
         assert bound.value <= 0.0  # the loss is not negative, and nothing else
-
-
-class TestBestFound:
-    instance = ufm.Problem(5, 1, 2, 0.05, 0.05, 0.1)
-
-    def test_it_is_not_called_a_global_minimum(self):
-        """T6: a pentagon and a spurious local minimum at d < K - 1."""
-        found = ufm.best_found(self.instance, starts=6, key=4)
-        assert found.solution.value == pytest.approx(0.938473085202, abs=1e-12)
-        np.testing.assert_allclose(found.values, [0.938473085202, 0.969106050566], atol=1e-12)
-        assert found.converged == np.sum(found.counts) == found.starts == 6
-        np.testing.assert_array_equal(found.counts, [3, 3])
-        assert found.certificate.verdict is Verdict.LOCAL_MINIMUM
-        text = str(found)
-        assert text.startswith("best found: f = 0.938473085202, LOCAL_MINIMUM; 6 of 6 starts converged, at 2 ")
-        assert "optimal" not in text
-        assert "global" not in text
-
-    def test_one_seed_gives_one_result(self):
-        a, b = (ufm.best_found(self.instance, starts=2, key=5) for _ in range(2))
-        assert a.solution.value == b.solution.value
-        np.testing.assert_array_equal(a.solution.params.W, b.solution.params.W)
-
-    @pytest.mark.parametrize(
-        ("given", "error", "text"),
-        [
-            ({"starts": 0}, ValueError, "best_found: starts=0 (there is nothing to choose from). Pass an int >= 1."),
-            ({"starts": 2.5}, TypeError, "best_found: starts=2.5 is not an integer. Pass an int >= 1."),
-            ({"start": None}, TypeError, "best_found: start= would make all starts the same."),
-            ({"key": "a"}, TypeError, "best_found: key='a' is neither an int seed nor a jax PRNG key."),
-        ],
-    )
-    def test_errors(self, given, error, text):
-        with pytest.raises(error, match=re.escape(text)):
-            ufm.best_found(self.instance, **given)
-
-    def test_no_finite_value_is_an_error(self):
-        instance = ufm.Problem(3, 1, 2, 0.1, 0.1, loss=lambda Z, Y: jnp.sum(Z * jnp.nan, axis=0))
-        with pytest.raises(ValueError, match="best_found: none of 2 starts ended at a finite value"):
-            ufm.best_found(instance, starts=2)

@@ -161,7 +161,7 @@ def test_the_report_and_the_picture(capsys, tmp_path):
 def test_the_picture_goes_where_it_is_told(tmp_path, monkeypatch, out, target):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sub").mkdir()
-    assert str(ufm.face.solve._target(out)) == target
+    assert str(ufm.face.solve.target_path(out, "ufm-solve")) == target
 
 
 def test_the_json_names_the_pictures(capsys, tmp_path, monkeypatch):

@@ -13,7 +13,9 @@ import ufm
 from ufm.figures.grams import cosines
 from ufm.figures.solve import solve_figure
 from ufm.figures.style import save
-from ufm.solve import Solution, Status, Trajectory
+from ufm.reduction import Full
+from ufm.solution import Solution, Trajectory
+from ufm.status import Status
 from ufm.verify.predict import NotApplicable, predict
 
 
@@ -35,7 +37,6 @@ def solution(of: ufm.Problem, steps: Iterable[int] = range(6), shrink: float = 0
     trajectory = Trajectory(steps, value, np.exp(-1.0 * np.arange(len(steps))), params)
     last = ufm.Params(W[-1], H[-1], None if params.b is None else params.b[-1])
     return Solution(
-        params=last,
         value=float(value[-1]),
         grad_norm=1e-3,
         gtol=1e-2,
@@ -47,6 +48,9 @@ def solution(of: ufm.Problem, steps: Iterable[int] = range(6), shrink: float = 0
         compile_seconds=0.0,
         seconds=0.0,
         trajectory=trajectory,
+        reduction=Full(of, "made up"),
+        lower_bound=-np.inf,
+        point=last,
     )
 
 

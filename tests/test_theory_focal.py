@@ -1,4 +1,4 @@
-"""T12, T13, T16, T18 for losses of the margin: dense oracle, exhaustive search, the reference's numbers."""
+"""T13, T16, T18 for the focal loss: dense oracle, exhaustive search, the reference's numbers."""
 
 import math
 import re
@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from dense_oracle import Dense, assert_spectrum, assert_states
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from theory import NotApplicable, contrastive_losses, cross_entropy, expand, focal, frames
@@ -87,122 +85,6 @@ def test_gamma_zero_is_cross_entropy():
     assert focal.peak_rate(gamma=0.0) == 1.0
     assert focal.least_bistable_K(gamma=0.0) == math.inf
     assert focal.stationary_margins(K=5, n=1, lam_W=0.1, lam_H=0.1, gamma=0.0)[0] == (0.0, False)
-
-
-@pytest.mark.parametrize("gamma", [0.0, 1e-4, 0.5, 1.0, 2.0, 5.0, 60.0])
-@pytest.mark.parametrize("K", [2, 3, 24, 1000])
-def test_loss_rate_and_curvature_are_derivatives_of_each_other(K, gamma):
-    m = np.linspace(-6.0, 20.0, 53)
-    p = 1 / (1 + (K - 1) * np.exp(-m))
-    s = (K - 1) * np.exp(-m) / (1 + (K - 1) * np.exp(-m))
-    phi, rate, curvature = (f(m, K=K, gamma=gamma) for f in (focal.margin_loss, focal.rate, focal.curvature))
-    np.testing.assert_allclose(phi, s**gamma * -np.log1p(-s), rtol=1e-11)
-    np.testing.assert_allclose(rate, s**gamma * (s - gamma * p * np.log1p(-s)), rtol=1e-11)
-    h = 1e-4
-    around = [focal.margin_loss(m + step * h, K=K, gamma=gamma) for step in (-2, -1, 1, 2)]
-    slope = (around[0] - 8 * around[1] + 8 * around[2] - around[3]) / (12 * h)
-    np.testing.assert_allclose(-rate, slope, rtol=1e-8, atol=1e-11)
-    around = [focal.rate(m + step * h, K=K, gamma=gamma) for step in (-2, -1, 1, 2)]
-    slope = (around[0] - 8 * around[1] + 8 * around[2] - around[3]) / (12 * h)
-    np.testing.assert_allclose(-curvature, slope, rtol=1e-8, atol=1e-11 * (1 + gamma))
-    for f in (focal.margin_loss, focal.rate, focal.curvature):
-        assert np.all(np.isfinite(f(np.array([-1e4, -700.0, 700.0, 1e4]), K=K, gamma=gamma)))
-
-
-def test_documented_peaks():
-    """p0 and the least K of the theory reference (its p0 at gamma = 2, .0579, is .05785)."""
-    for gamma, p0, K in ((0.5, 0.0177, 57), (1, 0.0432, 24), (2, 0.05785, 18), (3, 0.0575, 18), (5, 0.0502, 20)):
-        found = focal.peak_probability(gamma=gamma)
-        assert found == pytest.approx(p0, abs=5e-5)
-        assert focal.least_bistable_K(gamma=gamma) == K
-        p = np.linspace(1e-4, 0.3, 300001)
-        rate = (1 - p) ** gamma * ((1 - p) - gamma * p * np.log(p))
-        assert abs(p[np.argmax(rate)] - found) <= 2e-6
-        assert focal.peak_rate(gamma=gamma) == pytest.approx(np.max(rate), rel=1e-11)
-        for classes, bistable in ((K - 1, False), (K, True)):
-            low, high = focal.bistable_range(K=classes, gamma=gamma)
-            assert (low < high) == bistable
-            assert low <= focal.collapse_threshold(K=classes, gamma=gamma) <= high
-
-
-@pytest.mark.parametrize("gamma", [1e-9, 1e-4, 1e-2, 0.3, 1e2, 1e6])
-def test_extreme_exponents(gamma):
-    assert 0.0 <= focal.peak_probability(gamma=gamma) < 0.06
-    assert 1.0 <= focal.peak_rate(gamma=gamma) <= 1 + gamma
-    for K in (2, 100):
-        low, high = focal.bistable_range(K=K, gamma=gamma)
-        assert 0.0 <= low <= focal.collapse_threshold(K=K, gamma=gamma) * (1 + 1e-15) <= high * (1 + 1e-14)
-        f = focal.global_minimum(K=K, n=1, d=K, lam_W=1e-9, lam_H=1e-3, gamma=gamma)
-        assert all(np.all(np.isfinite(entry)) for entry in f.quantities.values())
-
-
-@settings(deadline=None, max_examples=200)
-@given(
-    K=st.integers(2, 60),
-    gamma=st.floats(0.0, 8.0),
-    price=st.one_of(st.floats(0.9, 1.5), st.floats(1e-6, 2.0)),
-)
-def test_every_stationary_margin_is_found_and_the_lowest_one_chosen(K, gamma, price):
-    lam = price / (K - 1)
-    found = focal.stationary_margins(K=K, n=1, lam_W=lam, lam_H=lam, gamma=gamma)
-    grid = np.concatenate([[0.0], np.geomspace(1e-9, 60.0, 40001)])
-    excess = focal.rate(grid, K=K, gamma=gamma) - price
-    crossings = np.nonzero(np.sign(excess[1:]) != np.sign(excess[:-1]))[0]
-    roots = [point for point in found if point.margin > 1e-7]
-    if abs(excess[0]) > 1e-6 and abs(focal.peak_rate(gamma=gamma) - price) > 1e-6:
-        assert len(roots) == len(crossings)
-        for point, at in zip(roots, crossings, strict=True):
-            assert grid[at] * (1 - 1e-9) <= point.margin <= grid[at + 1] * (1 + 1e-9)
-            assert point.stable == (excess[at] > 0)
-    for point in roots:
-        assert focal.rate(point.margin, K=K, gamma=gamma) == pytest.approx(price, rel=1e-12)
-    value = focal.margin_loss(grid, K=K, gamma=gamma) + price * grid
-    setting: dict[str, Any] = {"K": K, "n": 1, "d": K, "lam_W": lam, "lam_H": lam, "gamma": gamma}
-    if focal.applies(**setting):
-        return  # a tie
-    f = focal.global_minimum(**setting)
-    assert f.value <= np.min(value) * (1 + 1e-14)
-    assert f.value >= np.min(value) - 1e-4 * price
-    assert any(f.quantities["margin"] == pytest.approx(point.margin, rel=1e-9) for point in found if point.stable)
-
-
-@pytest.mark.parametrize(
-    ("K", "gamma"), [(3, 2.0), (10, 1.0), (17, 2.0), (24, 2.0), (57, 0.5), (100, 2.0), (1000, 5.0)]
-)
-def test_zero_is_the_minimum_exactly_from_the_threshold_on(K, gamma):
-    at = focal.collapse_threshold(K=K, gamma=gamma)
-    low, high = focal.bistable_range(K=K, gamma=gamma)
-
-    def setting(strength):
-        return {"K": K, "n": 4, "d": K, "lam_W": strength / K / 2, "lam_H": strength / K / 2, "gamma": gamma}
-
-    assert focal.kappa(**{key: setting(at)[key] for key in ("K", "n", "lam_W", "lam_H")}) == pytest.approx(
-        at, rel=1e-14
-    )
-    near = 1e-6 if low == high else min(1e-6, (at - low) / (2 * at), (high - at) / (2 * at))
-    below, above = (focal.global_minimum(**setting(at * factor)) for factor in (1 - near, 1 + near))
-    assert above.quantities["margin"] == 0.0 < below.quantities["margin"]
-    assert above.value == pytest.approx(((K - 1) / K) ** gamma * math.log(K), rel=1e-14)
-    assert above.value * (1 - 1e-5) <= below.value <= above.value * (1 + 1e-15)
-    least = focal.origin_spectrum(**setting(at * (1 - near))).values[0]
-    if low == high:
-        assert below.quantities["margin"] <= 1e-3
-        assert least < 0
-        assert "nullity" not in focal.global_minimum(**setting(at)).quantities
-    else:
-        assert low < at < high
-        assert below.quantities["margin"] > 0.01
-        assert least > 0  # zero is a strict local minimum although an ETF is better
-        (reason,) = focal.applies(**setting(at))
-        assert "have the same value" in reason
-        scale = {name: setting(at)[name] for name in ("K", "n", "lam_W", "lam_H", "gamma")}
-        for call in (
-            lambda: focal.global_minimum(**setting(at)),
-            lambda: focal.minimum_spectrum(**setting(at)),
-            lambda: focal.logit_curvature(**scale),
-        ):
-            with pytest.raises(NotApplicable, match="both are global minimisers"):
-                call()
 
 
 def descend(dense, d, starts, seed):
@@ -332,82 +214,6 @@ def test_logit_curvature_is_the_hessian_of_one_sample():
     assert strong.j1 == pytest.approx(float(focal.rate(0.0, K=K, gamma=2.0)) / (K - 1), rel=1e-14)
 
 
-# T12 for convex functions of the margin.
-
-
-def smoothed(K, smoothing) -> dict[str, Any]:
-    """phi and its slope of cross-entropy with label smoothing."""
-
-    def phi(m):
-        return math.log1p((K - 1) * math.exp(-m)) + smoothing * (K - 1) * m / K
-
-    def slope(m):
-        return smoothing * (K - 1) / K - (K - 1) * math.exp(-m) / (1 + (K - 1) * math.exp(-m))
-
-    return {"phi": phi, "slope": slope}
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("lam_b", BIASES)
-def test_contrastive_losses_contain_cross_entropy(lam_b, smoothing):
-    for K, n in SMALL:
-        for lam_W, lam_H in [*DECAYS, (1e-60, 1e-60)]:
-            setting = {"K": K, "n": n, "d": K, "lam_W": lam_W, "lam_H": lam_H, "lam_b": lam_b}
-            general = contrastive_losses.global_minimum(**setting, **smoothed(K, smoothing))
-            special = cross_entropy.global_minimum(smoothing=smoothing, **setting).quantities
-            assert general.theorem == "T12"
-            assert set(special) - set(general.quantities) <= {"nullity"}
-            for name, quantity in general.quantities.items():
-                np.testing.assert_allclose(quantity, special[name], rtol=1e-12, atol=1e-14, err_msg=name)
-
-
-@pytest.mark.parametrize("lam_b", [None, 0.0, 0.1])
-def test_pairwise_logistic_loss(lam_b):
-    """sum over j of log(1 + e^(z_j - z_y)) >= (K-1) log(1 + e^-m) by Jensen: a loss that no other module knows."""
-    K, n, d, lam_W, lam_H = 4, 2, 3, 0.05, 0.02
-    labels = np.repeat(np.arange(K), n)
-    others = np.arange(K)[:, None] != labels
-
-    def f(W, H, b):
-        A = W @ H if b is None else W @ H + b[:, None]
-        loss = np.sum(np.where(others, np.logaddexp(0.0, A - A[labels, np.arange(K * n)]), 0.0)) / (K * n)
-        return (
-            loss
-            + lam_W / 2 * np.sum(W**2)
-            + lam_H / 2 * np.sum(H**2)
-            + ((lam_b or 0.0) / 2 * np.sum(b**2) if b is not None else 0.0)
-        )
-
-    prediction = contrastive_losses.global_minimum(
-        K=K,
-        n=n,
-        d=d,
-        lam_W=lam_W,
-        lam_H=lam_H,
-        lam_b=lam_b,
-        phi=lambda m: (K - 1) * math.log1p(math.exp(-m)),
-        slope=lambda m: -(K - 1) / (1 + math.exp(min(m, 700.0))),
-    )
-    W, H, b = etf_point(K, n, d, lam_W, lam_H, lam_b, prediction.quantities["margin"])
-    assert "margin balances" in prediction.statement
-    assert f(W, H, b) == pytest.approx(prediction.value, rel=1e-14)
-    rng = np.random.default_rng(0)
-    for size in 10.0 ** rng.uniform(-4, 1, size=300):
-        E, F = size * rng.normal(size=W.shape), size * rng.normal(size=H.shape)
-        e: Any = None if b is None else size * rng.normal(size=K)
-        assert f(W + E, H + F, None if b is None else b + e) >= prediction.value - 1e-15
-        assert f(E, F, e) >= prediction.value
-
-
-def test_contrastive_losses_where_nothing_is_learned_or_nothing_stops():
-    trivial = contrastive_losses.global_minimum(K=3, n=1, d=2, lam_W=1.0, lam_H=1.0, **smoothed(3, 0.0))
-    assert trivial.quantities["margin"] == 0.0
-    assert trivial.value == pytest.approx(math.log(3), rel=1e-15)
-    assert "W = H = 0" in trivial.statement
-    with pytest.raises(ValueError, match=re.escape("slope(m) stays below -(K-1) c")):
-        contrastive_losses.global_minimum(K=3, n=1, d=2, lam_W=0.1, lam_H=0.1, phi=lambda m: -m, slope=lambda m: -1.0)
-
-
 GOOD: dict[str, Any] = {"K": 4, "n": 2, "d": 5, "lam_W": 0.1, "lam_H": 0.1}
 
 
@@ -428,8 +234,6 @@ def test_where_the_theorems_are_silent_they_say_why(change, words):
     for call in (focal.global_minimum, focal.minimum_spectrum):
         with pytest.raises(NotApplicable, match="no closed form here"):
             call(**(GOOD | change), gamma=2.0)
-    with pytest.raises(NotApplicable, match="no closed form here"):
-        contrastive_losses.global_minimum(**(GOOD | change), **smoothed(4, 0.0))
 
 
 def test_the_origin_needs_equal_classes_but_no_features():
@@ -466,23 +270,3 @@ def test_errors_say_what_is_wrong(change, message):
     if "gamma" not in change:
         with pytest.raises(ValueError, match=re.escape(message)):
             contrastive_losses.applies(**(GOOD | change))
-
-
-def test_errors_of_the_small_functions():
-    for name in ("margin_loss", "rate", "curvature"):
-        with pytest.raises(ValueError, match=f"focal.{name}: gamma=-1 is not"):
-            getattr(focal, name)(0.0, K=3, gamma=-1)
-        with pytest.raises(ValueError, match=f"focal.{name}: K=1 is not"):
-            getattr(focal, name)(0.0, K=1, gamma=1)
-    for name in ("peak_probability", "peak_rate", "least_bistable_K"):
-        with pytest.raises(ValueError, match=f"focal.{name}: gamma=-1 is not"):
-            getattr(focal, name)(gamma=-1)
-    for name in ("bistable_range", "collapse_threshold"):
-        with pytest.raises(ValueError, match=f"focal.{name}: K=1 is not"):
-            getattr(focal, name)(K=1, gamma=1)
-    with pytest.raises(ValueError, match=r"focal.kappa: n=\(1, 2\) is imbalanced"):
-        focal.kappa(K=2, n=(1, 2), lam_W=1.0, lam_H=1.0)
-    with pytest.raises(ValueError, match=r"focal.stationary_margins: lam_W=0 is not"):
-        focal.stationary_margins(K=2, n=1, lam_W=0, lam_H=1.0, gamma=1.0)
-    with pytest.raises(ValueError, match=r"cross_entropy.logit_curvature: smoothing=1 is outside"):
-        cross_entropy.logit_curvature(K=2, n=1, lam_W=1.0, lam_H=1.0, smoothing=1)

@@ -280,7 +280,7 @@ def test_regimes_meet_at_their_thresholds():
     kappa = 0.4
     lam_W = (kappa / K) ** 2 / n / lam_H
     at = mse.mean_threshold(K=K, n=n, lam_W=lam_W, lam_H=lam_H)
-    assert at == pytest.approx(kappa / (1 - kappa), rel=1e-14)
+    assert at == pytest.approx(kappa / (1 - kappa), rel=1e-14, abs=0)
     below, above = (
         mse.global_minimum(K=K, n=n, d=6, lam_W=lam_W, lam_H=lam_H, lam_b=at * factor).quantities
         for factor in (1 - 1e-9, 1 + 1e-9)
@@ -294,7 +294,9 @@ def test_regimes_meet_at_their_thresholds():
     assert "nullity" not in mse.global_minimum(K=2, n=1, d=1, lam_W=0.5, lam_H=0.5).quantities  # kappa = 1
     assert mse.mean_threshold(K=2, n=1, lam_W=1.0, lam_H=1.0) == math.inf
     huge = mse.global_minimum(K=K, n=n, d=6, lam_W=lam_W, lam_H=lam_H, lam_b=1e300)
-    assert huge.value == pytest.approx(mse.global_minimum(K=K, n=n, d=6, lam_W=lam_W, lam_H=lam_H).value, rel=1e-15)
+    assert huge.value == pytest.approx(
+        mse.global_minimum(K=K, n=n, d=6, lam_W=lam_W, lam_H=lam_H).value, rel=1e-15, abs=0
+    )
     assert mse.collapse_threshold() == 1.0
 
 

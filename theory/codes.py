@@ -91,7 +91,7 @@ def cross_polytope(d: int) -> np.ndarray:
 def icosahedron() -> np.ndarray:
     """Cyclic permutations of (0, +-1, +-golden ratio), normalised; [12, 3]."""
     faces = [np.roll([0.0, a, b * GOLDEN], turn) for turn in range(3) for a, b in _signs(2)]
-    return _unit(faces)
+    return _unit(faces, 1.0 + GOLDEN**2)
 
 
 def cell_24() -> np.ndarray:
@@ -107,12 +107,12 @@ def cell_600() -> np.ndarray:
         if inversions % 2 == 0:
             entries = (np.array([a * GOLDEN, b, c / GOLDEN, 0.0]) for a, b, c in _signs(3))
             rows.extend(entry[list(order)] for entry in entries)
-    return np.vstack([cell_24(), _unit(rows)])
+    return np.vstack([cell_24(), _unit(rows, 4.0)])
 
 
 def clebsch() -> np.ndarray:
     """Sign vectors with an even number of minus signs, over sqrt(5): the half cube, of the Clebsch graph; [16, 5]."""
-    return _unit(_even_signs(5))
+    return _unit(_even_signs(5), 5.0)
 
 
 def schlaefli() -> np.ndarray:
@@ -120,7 +120,7 @@ def schlaefli() -> np.ndarray:
     third = 1.0 / math.sqrt(3.0)
     poles = [np.append(row, third) for row in cross_polytope(5)]
     cube = [np.append(np.array(signs) / 2.0, -third / 2.0) for signs in _even_signs(5)]
-    return _unit([*poles, np.append(np.zeros(5), -2.0 * third), *cube])
+    return _unit([*poles, np.append(np.zeros(5), -2.0 * third), *cube], 4.0 / 3.0)
 
 
 def code_7_56() -> np.ndarray:
@@ -129,13 +129,13 @@ def code_7_56() -> np.ndarray:
     poles = [np.append(row, side * half) for row in cross_polytope(6) for side in (1.0, -1.0)]
     even = {tuple(signs) for signs in _even_signs(6)}
     cube = [np.append(np.array(signs) / 2.0, 0.0) for signs in _signs(6) if signs not in even]
-    return _unit([*poles, *cube])
+    return _unit([*poles, *cube], 1.5)
 
 
 def e8_roots() -> np.ndarray:
     """The roots of E8: +-e_i +-e_j, and (+-1/2)^8 with an even number of minus signs, normalised; [240, 8]."""
     pairs = [a * np.eye(8)[i] + b * np.eye(8)[j] for i, j in itertools.combinations(range(8), 2) for a, b in _signs(2)]
-    return _unit([*pairs, *(np.array(signs) / 2.0 for signs in _even_signs(8))])
+    return _unit([*pairs, *(np.array(signs) / 2.0 for signs in _even_signs(8))], 2.0)
 
 
 def _signs(length: int) -> list[tuple[float, ...]]:
@@ -146,7 +146,6 @@ def _even_signs(length: int) -> list[tuple[float, ...]]:
     return [signs for signs in _signs(length) if math.prod(signs) > 0]
 
 
-def _unit(rows: Iterable[np.ndarray | tuple[float, ...]]) -> np.ndarray:
-    """Rows of one common length, divided by it."""
-    stacked = np.array(list(rows))
-    return stacked / np.linalg.norm(stacked, axis=1, keepdims=True)
+def _unit(rows: Iterable[np.ndarray | tuple[float, ...]], square: float) -> np.ndarray:
+    """Rows of one common length, sqrt(square), divided by it."""
+    return np.array(list(rows)) / math.sqrt(square)

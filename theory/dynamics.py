@@ -6,14 +6,13 @@ explicit trajectories may be arrays; those found by a root are floats. T25 is `t
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from scipy.special import exprel
 
 from theory.arguments import check_count, check_nonnegative, check_nonnegatives, check_positive
-from theory.roots import root_beyond
+from theory.roots import root_of_logarithm
 
 
 def balance_gap(*, t: Any, gap0: Any, lam: float) -> Any:
@@ -144,8 +143,7 @@ def central_path_time(*, w: Any, w0: Any, n: int, C: int) -> Any:
     n, C = check_count(where, "n", n, 1), check_count(where, "C", C, 2)
     w, w0 = check_nonnegatives(where, "w", w), check_nonnegatives(where, "w0", w0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        near = np.clip((w - w0) / w0, -0.5, 0.5)
-        log_ratio = np.where(np.abs(near) < 0.5, np.log1p(near), np.log(w) - np.log(w0))
+        log_ratio = np.where(w >= w0, np.log1p((w - w0) / w0), -np.log1p((w0 - w) / w))
         return n * (C**2 * log_ratio + (w - w0) * (w + w0) * (C + (w**2 + w0**2) / 4))
 
 
@@ -168,12 +166,7 @@ def central_path(*, t: float, w0: float, n: int, C: int) -> float:
     if t == 0.0:
         return w0
     with np.errstate(divide="ignore"):
-        return _first(lambda w: float(np.log(central_path_time(w=w, w0=w0, n=n, C=C))) - math.log(t), w0)
-
-
-def _first(log_ratio: Callable[[float], float], start: float) -> float:
-    """The root beyond `start` of an increasing function that is -inf at `start`."""
-    return root_beyond(lambda x: math.expm1(min(log_ratio(x), 1.0)), start)
+        return root_of_logarithm(lambda w: float(np.log(central_path_time(w=w, w0=w0, n=n, C=C))) - math.log(t), w0)
 
 
 def _logistic(s: Any, z0: Any, limit: float) -> Any:

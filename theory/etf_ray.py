@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import expi
 
 from theory.arguments import check_count, check_nonnegative, check_nonnegatives, check_positive
-from theory.roots import root_beyond
+from theory.roots import root_of_logarithm
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(20)
 
@@ -106,7 +106,7 @@ def margin(*, log_t: float, a0: float, K: int, n: int) -> float:
         return a0
     target = log_t + math.log(2.0) - math.log(n) / 2
     # In the growth, not the margin: short times keep their digits, and the ratio of times is linear there.
-    return a0 + root_beyond(lambda growth: math.expm1(min(_log_integral(a0, growth, K) - target, 1.0)), 0.0)
+    return a0 + root_of_logarithm(lambda growth: _log_integral(a0, growth, K) - target, 0.0)
 
 
 def _log_integral(a0: float, growth: float, K: int) -> float:
@@ -133,15 +133,15 @@ def _scaled_entire(x: float) -> float:
             term *= x / k
             total += term / k
         return math.exp(-x) * total
-    logs = math.exp(-x) * (np.euler_gamma + math.log(x))
     if x <= 50.0:
-        return math.exp(-x) * float(expi(x)) - logs
-    # Asymptotic series of e^-x Ei(x): its terms fall below rounding long before they grow again at k = x.
+        return math.exp(-x) * (float(expi(x)) - np.euler_gamma - math.log(x))
+    # Asymptotic series of e^-x Ei(x): its terms fall below rounding long before they grow again at k = x. What Ei has
+    # more than the sum, Euler's constant and log x, is below rounding by e^-50.
     total, term = 0.0, 1.0 / x
     for k in range(1, 40):
         total += term
         term *= k / x
-    return total - logs
+    return total
 
 
 def _check(where: str, K: int, n: int) -> tuple[int, int]:

@@ -48,6 +48,7 @@ __all__ = [
     "margin_loss",
     "minimum_spectrum",
     "origin_spectrum",
+    "peak_margin",
     "peak_probability",
     "peak_rate",
     "rate",
@@ -107,7 +108,7 @@ def global_minimum(
         **etf_quantities(K, size, lam_W, lam_H, lam_b, a),
     }
     at_zero = rate_at_zero(K, gamma)
-    if peak_margin(K, gamma) > 0.0 or abs(C - at_zero) > 16 * EPS * at_zero:
+    if peak_margin(K=K, gamma=gamma) > 0.0 or abs(C - at_zero) > 16 * EPS * at_zero:
         quantities["nullity"] = etf_nullity(K, d, lam_b) if a > 0.0 else int(lam_b == 0.0)
     statement = (
         "The class means and classifiers form one simplex ETF, unique up to rotation, at the lowest stationary margin."
@@ -188,9 +189,9 @@ def origin_spectrum(
     if reasons := etf_obstacles(sizes, K):
         raise NotApplicable(where, reasons)
     size = int(sizes[0])
-    strength, pull = K * math.sqrt(size) * nu(lam_W, lam_H), K / (K - 1) * rate_at_zero(K, gamma)
-    _, _, j1, j2, _ = _logit_curvature(0.0, strength / K, K, gamma)
-    return origin_blocks(K, size, d, lam_W, lam_H, lam_b, pull, strength - pull, (j2 + (K - 2) * j1) / (K - 1))
+    c, pull = math.sqrt(size) * nu(lam_W, lam_H), K / (K - 1) * rate_at_zero(K, gamma)
+    _, _, j1, j2, _ = _logit_curvature(0.0, c, K, gamma)
+    return origin_blocks(K, size, d, lam_W, lam_H, lam_b, pull, K * c - pull, (j2 + (K - 2) * j1) / (K - 1))
 
 
 def _logit_curvature(a: float, c: float, K: int, gamma: float) -> Curvature:

@@ -75,6 +75,19 @@ def peak_probability(*, gamma: float) -> float:
     return math.exp(-_peak_log(check_nonnegative("focal.peak_probability", "gamma", gamma)))
 
 
+def peak_margin(*, K: int, gamma: float) -> float:
+    """log(K-1) + log(p0/(1-p0)), the margin where the rate is largest: negative where 1/K > p0, -inf at gamma = 0.
+
+    Raises:
+        ValueError: K < 2 or gamma < 0.
+    Source:
+        T13; derived for this project.
+    """
+    K, gamma = _check("focal.peak_margin", K, gamma)
+    x = _peak_log(gamma)
+    return math.log(K - 1) - x - math.log1p(-math.exp(-x))
+
+
 def peak_rate(*, gamma: float) -> float:
     """The rate at p0, the largest of all: 1 at gamma = 0 (as p -> 0), above 1 otherwise.
 
@@ -115,7 +128,7 @@ def bistable_range(*, K: int, gamma: float) -> tuple[float, float]:
     """
     K, gamma = _check("focal.bistable_range", K, gamma)
     low = rate_at_zero(K, gamma)
-    high = peak_rate(gamma=gamma) if peak_margin(K, gamma) > 0.0 else low
+    high = peak_rate(gamma=gamma) if peak_margin(K=K, gamma=gamma) > 0.0 else low
     return K / (K - 1) * low, K / (K - 1) * high
 
 
@@ -131,7 +144,7 @@ def collapse_threshold(*, K: int, gamma: float) -> float:
         T13; derived for this project.
     """
     K, gamma = _check("focal.collapse_threshold", K, gamma)
-    start = peak_margin(K, gamma)
+    start = peak_margin(K=K, gamma=gamma)
     if start <= 0.0:
         return K / (K - 1) * rate_at_zero(K, gamma)
     at_zero = float(margin_loss(0.0, K=K, gamma=gamma))
@@ -160,7 +173,7 @@ def stationary_margins(*, K: int, n: Sizes, lam_W: float, lam_H: float, gamma: f
 
 def stationary(price: float, K: int, gamma: float) -> tuple[Stationary, ...]:
     """`stationary_margins` at the price C = (K-1) sqrt(n lam_W lam_H) of a unit of margin."""
-    start = max(peak_margin(K, gamma), 0.0)
+    start = max(peak_margin(K=K, gamma=gamma), 0.0)
     at_zero = rate_at_zero(K, gamma)
     top = peak_rate(gamma=gamma) if start > 0.0 else at_zero
     log_price = math.log(price)
@@ -202,12 +215,6 @@ def rate_at_zero(K: int, gamma: float) -> float:
     return math.exp(gamma * math.log1p(-1.0 / K)) * (K - 1 + gamma * math.log(K)) / K
 
 
-def peak_margin(K: int, gamma: float) -> float:
-    """The margin at p0, negative where 1/K > p0."""
-    x = _peak_log(gamma)
-    return math.log(K - 1) - x - math.log1p(-math.exp(-x))
-
-
 def _stable_values(price: float, K: int, gamma: float) -> list[tuple[float, float]]:
     """(phi(m) + price m, m) at every stable margin."""
     stable = [point.margin for point in stationary(price, K, gamma) if point.stable]
@@ -231,9 +238,9 @@ def _convexity(x: Any, gamma: float) -> Any:
 
 
 def _peak_log(gamma: float) -> float:
-    """-log p0, inf at gamma = 0."""
-    if gamma <= 1e-3:  # there 1/exprel is below 1e-400
-        return 2.0 + 1.0 / gamma if gamma > 0.0 else math.inf
+    """-log p0; inf where p0 is 0.0."""
+    if gamma <= 1e-3:  # p0 < e^(-1/gamma) is below every float64
+        return math.inf
     low = 2.0 + 1.0 / gamma
     return monotone_root(lambda x: float(_convexity(x, gamma)), low, low + gamma)
 

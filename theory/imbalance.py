@@ -8,6 +8,7 @@ STEP: k_A classes of n_A samples and k_B of n_B < n_A, in any order. Every funct
 import math
 
 import numpy as np
+from scipy.linalg import null_space
 
 from theory.arguments import Sizes, check_bias_decay, check_count, check_decay, check_sizes, nu, root_ratio
 from theory.prediction import NotApplicable, Prediction, Quantity
@@ -143,9 +144,9 @@ def zero_threshold(*, K: int, n: Sizes, lam_b: float | None = None) -> float:
         raise NotApplicable(where, [f"lam_b={lam_b} > 0: the best bias at W = H = 0 has no closed form."])
     if lam_b is None:
         return float(centred_svd(sizes)[1][0]) / N
-    # D - n n^T/N = R (I - v v^T) R with R = sqrt(D), v = sqrt(n/N), which is (the transpose of) R - R v v^T squared
-    roots, v = np.sqrt(sizes), np.sqrt(sizes / N)
-    return float(np.linalg.norm(np.diag(roots) - np.outer(roots * v, v), 2)) / N
+    # D - n n^T/N = R (I - v v^T) R with R = sqrt(D) and v = sqrt(n/N): R times a basis of what is orthogonal to v
+    roots = np.sqrt(sizes)[:, None]
+    return float(np.linalg.norm(roots * null_space(roots.T), 2)) / N
 
 
 def _statement(found: StepMinimum, B: Group) -> str:

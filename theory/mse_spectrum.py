@@ -16,7 +16,7 @@ import numpy as np
 
 from theory.arguments import nu
 from theory.prediction import Spectrum, collect
-from theory.spectra import coupled_pair, stiff_pair, symmetric_block
+from theory.spectra import coupled_pair, singular_block, stiff_pair, symmetric_block
 
 Blocks = Iterable[tuple[Iterable[float], int]]
 
@@ -108,8 +108,7 @@ def _mean_kept_block(lam_W: float, lam_H: float, lam_b: float, s: float, s0: flo
         (1.0, np.array([0.0, -h, w, 0.0, 0.0])),
         (lam_b, np.array([0.0, 0.0, 0.0, 0.0, 1.0])),
     ]
-    rotation = np.array([h * root, -w * root0, -h * root0, w * root, 0.0])
-    return symmetric_block(squares, null=rotation)
+    return singular_block(squares)  # the rotation of the two directions into each other
 
 
 def _mean_lost_block(lam_W: float, lam_H: float, lam_b: float, strength: float) -> list[float]:

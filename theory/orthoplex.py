@@ -164,21 +164,19 @@ def _block(groups: tuple[int, ...], j: int, tau: float) -> np.ndarray:
     # The softmax variance: mean of squares, less the square of the mean.
     own, back = x + (g - 1) * y, (g - 1) * x + y
     mean = same[j] * ((g - 1) * back - own) + other[j] * counts @ u
-    form += t * same[j] * ((g - 1) * (np.outer(own, own) + np.outer(back, back)) - 2 * _sym(own, back))
+    form += t * same[j] * ((g - 1) * (np.outer(own, own) + np.outer(back, back)) - 2 * _sym(np.outer(own, back)))
     form += t * (other[j] * (u.T * counts) @ u + (v.T * (counts * seen)) @ v - math.exp(-tau) * np.outer(mean, mean))
     # 2 tau <G, D_W D_H>: within group j, between it and the others, among the others.
-    form += 2 * (same[j] * pull**2 - stiff[j] * size) * _sym(x, y)
-    form += 2 * pull * (other[j] * _sym(y, counts @ u) + _sym(x, (counts * seen) @ v))
-    among = np.outer(counts, counts * seen) - np.diag(counts * seen * K)
-    cross = u.T @ among @ v
-    form += cross + cross.T
+    form += 2 * (same[j] * pull**2 - stiff[j] * size) * _sym(np.outer(x, y))
+    form += 2 * pull * _sym(other[j] * np.outer(y, counts @ u) + np.outer(x, (counts * seen) @ v))
+    form += 2 * _sym(u.T @ (np.outer(counts, counts * seen) - np.diag(counts * seen * K)) @ v)
     length = 1.0 / np.sqrt(np.concatenate([[size, size], counts, counts]))
     return form * length[:, None] * length
 
 
-def _sym(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Matrix of the form <p, z><q, z>."""
-    return (np.outer(p, q) + np.outer(q, p)) / 2
+def _sym(A: np.ndarray) -> np.ndarray:
+    """The symmetric matrix of the form <z, A z>."""
+    return (A + A.T) / 2
 
 
 def _class_loss(K: int, g: int, tau: float) -> float:

@@ -32,8 +32,13 @@ def root_beyond(function: Function, start: float) -> float:
     while not function(stop) > 0.0:
         stop *= 2.0
         if stop == math.inf:
-            return stop
+            return math.inf
     return monotone_root(function, start, stop)
+
+
+def root_of_logarithm(log_ratio: Function, start: float) -> float:
+    """The root beyond `start` of an increasing function that is -inf there: the log of a ratio, taken as the ratio."""
+    return root_beyond(lambda x: math.expm1(min(log_ratio(x), 1.0)), start)
 
 
 def decreasing_root(function: Function, reach: float = 1e300) -> float:
@@ -54,21 +59,31 @@ def decreasing_root(function: Function, reach: float = 1e300) -> float:
     return bracketed_root(function, *sorted((sign * near, sign * far)))
 
 
+def newton_root(function: Callable[[float], tuple[float, float]], above: float) -> float:
+    """The root of an increasing convex function, given with its slope; from above it Newton cannot overshoot."""
+    x = above
+    for _ in range(100):
+        value, slope = function(x)
+        step = value / slope
+        x -= step
+        if abs(step) <= EPS * max(1.0, abs(x)):
+            break
+    return x
+
+
 def margin_root(log_pull: float, hits: int, misses: int) -> float:
     """x > 0 with x (hits e^x + misses) = e^log_pull: the margin at which the pull of the loss equals the decay.
 
     Relative accuracy of a few eps (1 + |log_pull|) for tiny pulls, a few eps for large ones.
     """
-    # In y = log x the logarithm of the left side is increasing and convex: Newton from above cannot overshoot.
-    y = log_pull - math.log(hits + misses)
-    beyond_one = log_pull - math.log(hits)
-    if beyond_one > 1.0:
-        y = min(y, math.log(beyond_one))
-    for _ in range(100):
+
+    def excess(y: float) -> tuple[float, float]:  # in y = log x the logarithm of the left side is convex
         x = math.exp(y)
         mass = hits + misses * math.exp(-x)
-        step = (y + x + math.log(mass) - log_pull) / (1.0 + x * hits / mass)
-        y -= step
-        if abs(step) <= EPS * max(1.0, abs(y)):
-            break
-    return math.exp(y)
+        return y + x + math.log(mass) - log_pull, 1.0 + x * hits / mass
+
+    above = log_pull - math.log(hits + misses)
+    beyond_one = log_pull - math.log(hits)
+    if beyond_one > 1.0:
+        above = min(above, math.log(beyond_one))
+    return math.exp(newton_root(excess, above))

@@ -15,7 +15,7 @@ import numpy as np
 from theory.arguments import Sizes, check_count, check_positive, check_sizes
 from theory.frames import centering
 from theory.prediction import NotApplicable, Prediction, Spectrum, collect
-from theory.spectra import stiff_pair
+from theory.spectra import pair_of, stiff_pair
 
 SOURCE = "Model: Yaras et al. (NeurIPS 2022, arXiv 2209.09211); proof derived for this project"
 
@@ -177,8 +177,8 @@ def _one_class_pair(K: int, n: int, t: float, q: float) -> list[float]:
     """Eigenvalues of the block in which one class moves against the others, in W and in H."""
     in_W, in_H = 1.0 + t * (1.0 - q * K * (K - 2) / (K - 1)), (1.0 + t) / n
     coupling = (t - 1.0) / (K - 1)
-    large = (in_W + in_H) / 2 + math.hypot((in_W - in_H) / 2, coupling / math.sqrt(n))
-    return [(in_H * in_W - coupling**2 / n) / large, large]
+    gap = math.hypot((in_W - in_H) / 2, coupling / math.sqrt(n))
+    return pair_of((in_W + in_H) / 2, gap, in_H * in_W - coupling**2 / n, 1.0)
 
 
 def _check(where: str, K: int, n: Sizes, d: int, tau: float) -> tuple[np.ndarray, float]:

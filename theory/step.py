@@ -181,13 +181,10 @@ def _side(group: Group, others: int, lam: float, leak: float) -> Side:
     leak = max(leak, SMALLEST_NORMAL)  # trial points far from the solution underflow
     if leak >= capacity:
         return Side(0.0, 0.0, leak, 0.0, BEYOND)
-    r = (capacity - leak) / k
+    r = max((capacity - leak) / k, SMALLEST_NORMAL)
     p = (1.0 - capacity) + r
-    missing = ((k - 1) * capacity + leak) / k
-    log_p = math.log1p(-missing) if missing < 0.5 else math.log(p)
-    excess = 1.0 - capacity
-    within = math.log1p(excess / r) if excess < r else log_p - math.log(r)
-    return Side(p, r, leak, within, log_p - within * (k - 1) / k - math.log(leak / others))
+    within = math.log1p((1.0 - capacity) / r)  # log(p/r), exact where it is small
+    return Side(p, r, leak, within, math.log(p) - within * (k - 1) / k - math.log(leak / others))
 
 
 def _side_of_lift(group: Group, others: int, lam: float, lift: float) -> Side:

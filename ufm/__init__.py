@@ -1,5 +1,7 @@
 """Unconstrained feature models of Neural Collapse: solved, certified, measured and set against theory."""
 
+from ufm import metrics
+from ufm.batch import solve_batch
 from ufm.certify.certificate import Certificate, Verdict, certify
 from ufm.certify.curvature import hessian_spectrum
 from ufm.collapse import Collapse, collapse
@@ -31,12 +33,19 @@ from ufm.models import (
 )
 from ufm.multistart import BestFound, best_found
 from ufm.problem import Params, Problem
-from ufm.solve import Progress, Solution, Trajectory, solve
+from ufm.solution import Progress, Solution, Trajectory
+from ufm.solve import solve
 from ufm.solvers.first_order import FirstOrder
 from ufm.solvers.lbfgs import LBFGS
 from ufm.solvers.newton import TrustRegion
-from ufm.start import etf_start, perturb, random_start
+from ufm.start import etf_start, perturb, random_start, spectral_start
 from ufm.status import Status
+from ufm.sweep.case import Case, ETFStart, RandomStart
+from ufm.sweep.driver import SweepProgress, sweep
+from ufm.sweep.grid import Grid, grid, zipped
+from ufm.sweep.merge import merge_stores
+from ufm.sweep.pool import SpawnPool
+from ufm.sweep.results import Results
 from ufm.verify.compare import Comparison, compare
 
 __all__ = [
@@ -45,6 +54,7 @@ __all__ = [
     "Atlas",
     "BestFound",
     "Bilinear",
+    "Case",
     "Certificate",
     "Collapse",
     "Comparison",
@@ -53,18 +63,24 @@ __all__ = [
     "DeepLinear",
     "DeepReLU",
     "DotRegression",
+    "ETFStart",
     "FirstOrder",
     "Flow",
     "Focal",
     "Gram",
+    "Grid",
     "Params",
     "PickAllLabel",
     "Problem",
     "Progress",
+    "RandomStart",
     "RescaledMSE",
+    "Results",
     "Solution",
+    "SpawnPool",
     "Status",
     "SupCon",
+    "SweepProgress",
     "Trajectory",
     "TrustRegion",
     "UserLoss",
@@ -78,15 +94,22 @@ __all__ = [
     "etf_start",
     "fixed_classifier",
     "gradient_flow",
+    "grid",
     "hessian_spectrum",
     "label_sets",
     "layer_collapse",
     "layer_features",
     "layer_peeled",
+    "merge_stores",
+    "metrics",
     "normalized",
     "normalized_features",
     "perturb",
     "random_start",
     "relu_features",
     "solve",
+    "solve_batch",
+    "spectral_start",
+    "sweep",
+    "zipped",
 ]

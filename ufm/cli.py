@@ -1,4 +1,4 @@
-"""The command line: `ufm solve` and `ufm verify`. Results go to stdout, progress and errors to stderr."""
+"""The command line: `ufm solve`, `verify`, `measure`, `sweep`, `runs`, `merge`. Results to stdout, the rest to stderr."""
 
 import argparse
 import os
@@ -6,9 +6,12 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from ufm.face.record import installed
+from ufm.face.measure import run_measure
+from ufm.face.runs import run_compare, run_export, run_list, run_show
 from ufm.face.solve import BadOptionError, run_solve
+from ufm.face.sweep import run_merge, run_sweep
 from ufm.face.verify import run_verify
+from ufm.sweep.version import installed
 
 EPILOG = """\
 exit status: 0 the solve converged; 1 it did not (the report says why); 2 the options are wrong.
@@ -25,6 +28,44 @@ exit status: 0 every claim holds; 1 one is violated or inconclusive; 2 the optio
 examples:
   ufm verify --only T7,T16
   ufm verify --full --json
+"""
+
+MEASURE_EPILOG = """\
+an .npz holds `labels` [N] (integers), `W` [K, d] and `b` [K] if there is a classifier, and under any other key the
+features [N, d] of a layer, samples as rows, in the order of the layers; W and b belong to the last. .npy files hold one
+layer each, read as memory maps.
+
+exit status: 0 measured; 2 the files or options are wrong.
+
+examples:
+  ufm measure features.npz
+  ufm measure layer1.npy layer2.npy --labels labels.npy --W W.npy --json
+"""
+
+SWEEP_EPILOG = """\
+exit status: 0 every row is there; 1 a row failed; 2 the file or the options are wrong; 130 interrupted.
+
+a file:
+  store = "runs/ce.sqlite"
+  [problem]                            # K, n, d, lam_W, lam_H, lam_b, loss, model, targets
+  K = 4
+  n = 10
+  d = 6
+  lam_W = 5e-3
+  lam_H = 5e-3
+  lam_b = "none"
+  loss = { type = "CrossEntropy", smoothing = 0.1 }
+  [solver]                             # TrustRegion, LBFGS, sgd or adam; [start]: RandomStart or ETFStart
+  type = "TrustRegion"
+  [options]                            # key, gtol, max_steps, dtype
+  gtol = 1e-12
+  [axes]                               # lists, or a range, linspace, logspace as in NumPy
+  d = [2, 3, 6]
+  smoothing = [0.0, 0.1]
+  key = { range = [0, 20] }
+  [[joint]]                            # vary together
+  lam_W = { logspace = [-4, -1, 7] }
+  lam_H = { logspace = [-1, -4, 7] }
 """
 
 
@@ -84,7 +125,57 @@ def _parser() -> argparse.ArgumentParser:
     )
     _verify_options(verify)
     verify.set_defaults(run=run_verify)
+    measure = commands.add_parser(
+        "measure",
+        help="measure the collapse of your own features: every metric, layer by layer",
+        description="Neural Collapse of features in files: every published metric, the curve over layers, a picture.",
+        epilog=MEASURE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _measure_options(measure)
+    measure.set_defaults(run=run_measure)
+    _sweep_commands(commands)
     return parser
+
+
+def _sweep_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    told = "solve every case of a grid, into a store that survives"
+    sweep = commands.add_parser(
+        "sweep",
+        help=told,
+        description=f"{told.capitalize()}. Run again, it goes on where it was stopped.",
+        epilog=SWEEP_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sweep.add_argument("spec", help="the TOML file that describes the grid")
+    sweep.add_argument("--store", metavar="PATH", help="the store (default: what the file says, or its name.sqlite)")
+    sweep.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default 1, this one)")
+    sweep.add_argument("--export", metavar="PATH", help="write the rows to PATH.csv, .parquet or .nc as well")
+    sweep.add_argument("--json", action="store_true", help="print the rows as JSON")
+    sweep.set_defaults(run=run_sweep)
+    merge = commands.add_parser("merge", help="join stores", description="Copy rows of stores into one.")
+    merge.add_argument("target", help="the store that grows, made if there is none")
+    merge.add_argument("sources", nargs="+", help="stores to read")
+    merge.set_defaults(run=run_merge)
+    runs = commands.add_parser("runs", help="list, show, compare and export the sweeps of a store")
+    actions = runs.add_subparsers(dest="action", metavar="action", required=True)
+    for name, run, told in (
+        ("list", run_list, "one line a sweep"),
+        ("show", run_show, "counts and ranges of one sweep"),
+        ("export", run_export, "one sweep as CSV, Parquet or netCDF"),
+    ):
+        action = actions.add_parser(name, help=told, description=f"{told.capitalize()}.")
+        action.add_argument("store", help="the store")
+        if name != "list":
+            action.add_argument("id", nargs="?", help="of the sweep, or its beginning (default the newest)")
+        if name == "export":
+            action.add_argument("--out", required=True, metavar="PATH", help="PATH.csv, .parquet or .nc")
+        action.set_defaults(run=run)
+    told = "two sweeps, case by case"
+    compare = actions.add_parser("compare", help=told, description=f"{told.capitalize()}; status 1 if numbers differ.")
+    compare.add_argument("one", metavar="STORE[:ID]", help="a sweep, by default the newest of its store")
+    compare.add_argument("two", metavar="STORE[:ID]", help="another one")
+    compare.set_defaults(run=run_compare)
 
 
 def _problem_options(group: argparse._ArgumentGroup) -> None:
@@ -129,6 +220,24 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="the larger grids of settings")
     parser.add_argument("--list", action="store_true", help="list the claims with their sources, and run nothing")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes (default 2, or 1 on one core)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def _measure_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="one .npz, or an .npy of features per layer")
+    parser.add_argument("--labels", metavar="FILE", help=".npy of labels [N], with .npy features")
+    parser.add_argument("--W", metavar="FILE", help=".npy of the classifier [K, d] of the last layer")
+    parser.add_argument("--b", metavar="FILE", help=".npy of its bias [K]")
+    parser.add_argument(
+        "--rank", type=int, metavar="R", help="rank of Sigma_B in the last layer (default: by its spectrum)"
+    )
+    parser.add_argument(
+        "--out",
+        default="ufm-measure",
+        metavar="PATH",
+        help="the picture is PATH.png and PATH.pdf (default ufm-measure)",
+    )
+    parser.add_argument("--no-figure", action="store_true", help="draw no picture")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.linalg import norm
 
+from ufm.metrics.arrays import ROUNDING
+from ufm.metrics.simplex import equiangular, equinorm, simplex_distance
+
 NAN = float("nan")
-# Rounding of one float64 evaluation, relative to the uncentred scale: an entry of C passes through at most about 16
-# roundings of eps / 2 each (mean of the class 4, centre 2 + log2 K, subtraction 1, and a few in the SVD; K <= 1000).
-ROUNDING = 8 * float(np.finfo(np.float64).eps)
 NO_DECISIONS: dict[str, float] = dict.fromkeys(("nc4", "margin_min", "margin_mean", "accuracy"), NAN)
 
 
@@ -113,15 +113,15 @@ def collapse(H: Any, labels: Any, W: Any = None, b: Any = None, *, rank: int | n
         rank=rank,
         spectrum=spectrum,
         cut=cut_H,
-        nc2_equinorm_H=_equinorm(C.T),
-        nc2_equinorm_W=_equinorm(V),
-        nc2_equiangular_H=_equiangular(C.T, cut),
-        nc2_equiangular_W=_equiangular(V, ROUNDING * size),
-        nc2_gram_H=_simplex_distance(C.T @ C, 0.0),
-        nc2_gram_W=_simplex_distance(V @ V.T, 0.0),
-        nc2_gram_Wc=_simplex_distance(Vc @ Vc.T, (ROUNDING * size) ** 2),
+        nc2_equinorm_H=equinorm(C.T),
+        nc2_equinorm_W=equinorm(V),
+        nc2_equiangular_H=equiangular(C.T, cut),
+        nc2_equiangular_W=equiangular(V, ROUNDING * size),
+        nc2_gram_H=simplex_distance(C.T @ C, 0.0),
+        nc2_gram_W=simplex_distance(V @ V.T, 0.0),
+        nc2_gram_Wc=simplex_distance(Vc @ Vc.T, (ROUNDING * size) ** 2),
         nc3=float(norm(V / size - C.T / norm(C))) if apart and V.any() else NAN,
-        nc3_gram=_simplex_distance(V @ C, cut * size),
+        nc3_gram=simplex_distance(V @ C, cut * size),
         **decisions,
     )
 
@@ -146,25 +146,6 @@ def _nc1(A: np.ndarray, s: np.ndarray, rank: int) -> float:
         return NAN
     with np.errstate(over="ignore"):
         return float(np.sum((A[:rank] / s[:rank, None]) ** 2) / A.shape[1])
-
-
-def _equinorm(rows: np.ndarray) -> float:
-    norms = norm(rows, axis=1)
-    return float(np.std(norms) / np.mean(norms)) if np.any(norms > 0.0) else NAN
-
-
-def _equiangular(rows: np.ndarray, floor: float) -> float:
-    K, norms = rows.shape[0], norm(rows, axis=1)
-    if np.any(norms <= floor):
-        return NAN
-    unit = rows / norms[:, None]
-    return float(np.mean(np.abs(unit @ unit.T + 1.0 / (K - 1))[~np.eye(K, dtype=bool)]))
-
-
-def _simplex_distance(G: np.ndarray, floor: float) -> float:
-    """| G/|G|_F - (I - J/K)/sqrt(K-1) |_F; NaN if |G|_F <= floor."""
-    K, size = G.shape[0], norm(G)
-    return float(norm(G / size - (np.eye(K) - 1.0 / K) / np.sqrt(K - 1.0))) if size > floor else NAN
 
 
 @np.errstate(over="ignore")

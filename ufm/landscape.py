@@ -21,7 +21,8 @@ from ufm.checks import positive, whole
 from ufm.models import DeepReLU
 from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
-from ufm.solve import Solution, solve
+from ufm.solution import Solution
+from ufm.solve import solve
 from ufm.solvers.polish import LARGEST, polish
 from ufm.start import generator, random_start
 from ufm.validation import check_params, check_problem

@@ -5,6 +5,9 @@ A loss is a frozen dataclass registered as a pytree, with
     loss(Z, Y) -> [N]            per-sample values of logits Z [K, N] at targets Y [K, N] (jax)
     convex: bool                 convex in Z and >= 0, so that a lower bound exists
     shift_invariant: bool        loss(Z + c 1^T) = loss(Z) for every constant c per sample
+    exchangeable: bool           all classes are treated alike; then loss and conjugate take `classes` as well, how many
+                                 classes each row stands for (an array that broadcasts with Z, by default 1), and the
+                                 conjugate is NumPy or jax
     conjugate: a method or None  conjugate(G, Y) -> [C], sup_z <g, z> - loss(z, y); +inf outside its domain (NumPy)
     rank_bound: method or None   rank_bound(Y, sizes, nu, lam_b, d): a lower bound on f that uses rank(W H) <= d (NumPy)
     repair(G, Y, sizes)          a point of the conjugate's domain near G that keeps 1^T G and, when it is 0, G sizes
@@ -38,6 +41,8 @@ class Loss(Protocol):
     @property
     def shift_invariant(self) -> bool: ...
     @property
+    def exchangeable(self) -> bool: ...
+    @property
     def conjugate(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None: ...
     @property
     def rank_bound(self) -> Callable[[np.ndarray, np.ndarray, float, float | None, int], float] | None: ...
@@ -65,6 +70,7 @@ class CrossEntropy:
     smoothing: Any = 0.0
     convex: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True
+    exchangeable: ClassVar[bool] = True
     rank_bound: ClassVar[None] = None
     margin_bound: ClassVar[None] = None  # the dual is at least as strong
 
@@ -78,30 +84,33 @@ class CrossEntropy:
         if not 0.0 <= number < 1.0:
             raise ValueError(f"{who}: smoothing={number} is outside [0, 1). At 1 the targets carry no label.")
 
-    def __call__(self, Z: jax.Array, Y: jax.Array) -> jax.Array:
+    def __call__(self, Z: jax.Array, Y: jax.Array, classes: Any = 1.0) -> jax.Array:
         margin = Z - jnp.sum(Y * Z, axis=0)  # <= 0 where the sample is classified correctly
         # The own margin is not always 0: a fused multiply-add may round Z differently here and in the sum.
         # Constant in the derivative: the value does not depend on the shift.
         shift = jax.lax.stop_gradient(jnp.max((1.0 - Y) * margin, axis=0))
-        others = jnp.sum((1.0 - Y) * jnp.exp(margin - shift), axis=0)
-        return shift + jnp.log1p(jnp.expm1(-shift) + others) - self.smoothing * jnp.mean(margin, axis=0)
+        others = jnp.sum(classes * (1.0 - Y) * jnp.exp(margin - shift), axis=0)
+        mean = jnp.sum(classes * margin, axis=0) / jnp.sum(classes * jnp.ones_like(Z), axis=0)
+        return shift + jnp.log1p(jnp.expm1(-shift) + others) - self.smoothing * mean
 
-    def conjugate(self, G: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    def conjugate(self, G: Any, Y: Any, classes: Any = 1.0) -> Any:
         """sum_j q_j log q_j for q = g + t in the simplex, +inf elsewhere; [C]."""
-        Q = G + self._targets(Y)
-        value = np.sum(xlogy(Q, np.maximum(Q, 0.0)), axis=0)
-        return np.where(np.all(Q >= 0.0, axis=0), value, np.inf)
+        xp = G.__array_namespace__()
+        Q = G + self.soft_targets(Y, classes)
+        value = xp.sum(classes * xp.where(Q > 0.0, Q * xp.log(xp.where(Q > 0.0, Q, 1.0)), 0.0), axis=0)
+        return xp.where(xp.all(Q >= 0.0, axis=0), value, xp.inf)
 
     def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         """Mix Q = G + T with the marginal target, just enough to make every entry >= 0.
 
         The mixture keeps the linear constraints 1^T G = 0 and G sizes = 0: both hold for the marginal as well.
         """
-        T = self._targets(Y)
+        T = self.soft_targets(Y)
         return _mix(G + T, np.outer(T @ sizes, np.ones(T.shape[1])) / np.sum(sizes), G, T)
 
-    def _targets(self, Y: np.ndarray) -> np.ndarray:
-        return (1.0 - self.smoothing) * Y + self.smoothing / Y.shape[0]
+    def soft_targets(self, Y: Any, classes: Any = 1.0) -> Any:
+        """t = (1 - smoothing) y + smoothing / K."""
+        return (1.0 - self.smoothing) * Y + self.smoothing / (classes * np.ones_like(Y)).sum(axis=0)
 
 
 @tree.register
@@ -111,18 +120,19 @@ class MSE:
 
     convex: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = False
+    exchangeable: ClassVar[bool] = True
     margin_bound: ClassVar[None] = None
 
     def check(self, problem: Any, who: str) -> None:
         """Nothing to refuse but features alone."""
         _need_classifier(problem, who, "MSE")
 
-    def __call__(self, Z: jax.Array, Y: jax.Array) -> jax.Array:
-        return 0.5 * jnp.sum((Z - Y) ** 2, axis=0)
+    def __call__(self, Z: jax.Array, Y: jax.Array, classes: Any = 1.0) -> jax.Array:
+        return 0.5 * jnp.sum(classes * (Z - Y) ** 2, axis=0)
 
-    def conjugate(self, G: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    def conjugate(self, G: Any, Y: Any, classes: Any = 1.0) -> Any:
         """1/2 |g|^2 + <g, y>; [C]."""
-        return np.sum(G * (0.5 * G + Y), axis=0)
+        return (classes * G * (0.5 * G + Y)).sum(axis=0)
 
     def rank_bound(self, Y: np.ndarray, sizes: np.ndarray, nu: float, lam_b: float | None, d: int) -> float:
         """t E(Y) + (1 - t) E(Y centred), t = lam_b / (1 + lam_b), E the minimum without bias over rank(Z) <= d.
@@ -166,6 +176,7 @@ class RescaledMSE:
     M: Any = 1.0
     convex: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = False
+    exchangeable: ClassVar[bool] = True
     rank_bound: ClassVar[None] = None
     margin_bound: ClassVar[None] = None
 
@@ -175,12 +186,12 @@ class RescaledMSE:
         _need_positive(self.k, "k", who)
         _need_positive(self.M, "M", who)
 
-    def __call__(self, Z: jax.Array, Y: jax.Array) -> jax.Array:
-        return 0.5 * jnp.sum((1.0 + (self.k - 1.0) * Y) * (Z - self.M * Y) ** 2, axis=0)
+    def __call__(self, Z: jax.Array, Y: jax.Array, classes: Any = 1.0) -> jax.Array:
+        return 0.5 * jnp.sum(classes * (1.0 + (self.k - 1.0) * Y) * (Z - self.M * Y) ** 2, axis=0)
 
-    def conjugate(self, G: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    def conjugate(self, G: Any, Y: Any, classes: Any = 1.0) -> Any:
         """sum_j g_j (g_j / (2 w_j) + M y_j), w the weights of the squares; [C]."""
-        return np.sum(G * (0.5 * G / (1.0 + (float(self.k) - 1.0) * Y) + float(self.M) * Y), axis=0)
+        return (classes * G * (0.5 * G / (1.0 + (self.k - 1.0) * Y) + self.M * Y)).sum(axis=0)
 
     def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         """G itself: the conjugate is finite everywhere."""
@@ -201,6 +212,7 @@ class Focal:
     gamma: Any = 2.0
     convex: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True
+    exchangeable: ClassVar[bool] = False
     conjugate: ClassVar[None] = None
     rank_bound: ClassVar[None] = None
 
@@ -252,6 +264,7 @@ class PickAllLabel:
 
     convex: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True
+    exchangeable: ClassVar[bool] = False
     rank_bound: ClassVar[None] = None
     margin_bound: ClassVar[None] = None
 
@@ -294,6 +307,7 @@ class DotRegression:
     target: Any = 1.0
     convex: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = False
+    exchangeable: ClassVar[bool] = False
     conjugate: ClassVar[None] = None
     rank_bound: ClassVar[None] = None
     margin_bound: ClassVar[None] = None
@@ -325,6 +339,7 @@ class SupCon:
 
     convex: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True
+    exchangeable: ClassVar[bool] = False
     conjugate: ClassVar[None] = None
     rank_bound: ClassVar[None] = None
     margin_bound: ClassVar[None] = None
@@ -368,6 +383,7 @@ class UserLoss:
     convex: bool = field(default=False, metadata={"static": True})
     shift_invariant: bool = field(default=False, metadata={"static": True})
     conjugate: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = field(default=None, metadata={"static": True})
+    exchangeable: ClassVar[bool] = False
     rank_bound: ClassVar[None] = None
     margin_bound: ClassVar[None] = None
 

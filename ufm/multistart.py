@@ -11,7 +11,8 @@ from ufm.certify.certificate import Certificate, Verdict, certify
 from ufm.checks import whole
 from ufm.models import DeepReLU
 from ufm.problem import Problem
-from ufm.solve import Solution, solve
+from ufm.solution import Solution
+from ufm.solve import solve
 from ufm.start import generator, random_start
 from ufm.status import Status
 
@@ -69,6 +70,7 @@ def best_found(
     if not scales:
         raise ValueError("best_found: scales is empty. Pass e.g. scales=(0.5, 1.0, 2.0).")
     seeds = generator(key, "best_found").integers(2**62, size=starts)
+    options.setdefault("reduce", False)  # the starts are of free features, and so are the minima that are counted
     points = [random_start(problem, int(seed), scale) for seed, scale in zip(seeds, cycle(scales), strict=False)]
     solutions = [solve(problem, start=point, **options) for point in points]
     finite = [solution for solution in solutions if solution.status is not Status.NONFINITE]

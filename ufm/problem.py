@@ -88,7 +88,7 @@ class Problem:
     @property
     def N(self) -> int:
         """Number of samples."""
-        return sum(self.sizes)
+        return sum(self.n) if isinstance(self.n, tuple) else self.n * self.C
 
     @property
     def labels(self) -> np.ndarray:

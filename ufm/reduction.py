@@ -1,10 +1,101 @@
 """Exact reductions of a problem, with their lifts."""
 
 import dataclasses
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from ufm.problem import Params, Problem
+
+
+class Reduction(Protocol):
+    """How the problem that was solved follows from the one that was asked for.
+
+    steps: the reductions used, in words; refused: why the classes were not reduced, or "".
+    """
+
+    @property
+    def steps(self) -> tuple[str, ...]: ...
+    @property
+    def refused(self) -> str: ...
+    def lift(self, point: Params) -> Params: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Full:
+    """No reduction: the problem as it was asked for.
+
+    Attributes:
+        problem: the problem. steps: none. refused: why there is none.
+    """
+
+    problem: Problem
+    refused: str
+    steps: tuple[str, ...] = ()
+
+    def lift(self, point: Params) -> Params:
+        """The point itself."""
+        return point
+
+
+@dataclass(frozen=True, eq=False)
+class Thin:
+    """Equal decays, one column a group, no more dimensions than the logits have rank: what `thin` does.
+
+    Attributes:
+        problem: the problem that was asked for. steps: what was reduced. refused: why the classes were not.
+    """
+
+    problem: Problem
+    steps: tuple[str, ...]
+    refused: str
+
+    def lift(self, point: Params) -> Params:
+        """The full point: decays restored, features repeated, dimensions filled with zeros."""
+        problem, reduced = self.problem, thin(self.problem)
+        W, H, b = point
+        more = problem.d - reduced.d
+        if more:
+            W, H = np.pad(W, ((0, 0), (0, more))), np.pad(H, ((0, more), (0, 0)))
+        if problem.euclidean:
+            W = W * float(reduced.lam_W / problem.lam_W) ** 0.5
+            H = H * float(reduced.lam_H / problem.lam_H) ** 0.5
+        merged = Params(W, H, b)
+        return merged if problem.merged or not reduced.merged else lift_params(problem, merged)
+
+
+def thin(problem: Problem) -> Problem:
+    """The smaller problem with the same global minimum: decays made equal, samples merged, dimensions cut.
+
+    decays       lam_W = lam_H = sqrt(lam_W lam_H), where W and H range over all matrices: W H and f stay what they are
+    samples      one column a group, where each feature is constrained for itself: given W and b every sample of a group
+                 has the same problem, so that a best feature is best for all of them, whatever the loss. A point whose
+                 Hessian is >= 0 among equal features has it >= 0 among all
+    dimensions   d <= rank of the logits of any minimiser, for convex losses with decay on all W and H (T9)
+
+    Source:
+        T21 and section 0 of its reference for the decays; derived for this project.
+    """
+    changes = {}
+    if problem.euclidean:
+        changes["lam_W"] = changes["lam_H"] = (problem.lam_W**0.5) * (problem.lam_H**0.5)
+    if problem.model.classifier and problem.model.H.separable and not problem.merged and problem.N > problem.C:
+        changes["merged"] = True
+    if problem.euclidean and problem.loss.convex:
+        changes["d"] = max(1, min(problem.d, problem.C, problem.K - 1 if problem.loss.shift_invariant else problem.K))
+    return dataclasses.replace(problem, **changes)
+
+
+def thin_steps(problem: Problem) -> tuple[str, ...]:
+    """What `thin` changes, in words."""
+    reduced = thin(problem)
+    pairs = (
+        ("decays", problem.euclidean and float(problem.lam_W) != float(problem.lam_H)),
+        ("samples", reduced.merged and not problem.merged),
+        ("dimension", reduced.d != problem.d),
+    )
+    return tuple(name for name, changed in pairs if changed)
 
 
 def merge(problem: Problem) -> Problem:

@@ -14,6 +14,7 @@ A space sees a block as columns x_1, ..., x_m in R^d: the features, or the rows 
 
 `columns` says how many samples a column stands for (see `Columns`). decays: the squared norm is part of the objective.
 rotates: x -> R x with R orthogonal in R^d maps the space onto itself.
+separable: every column is constrained for itself.
 """
 
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Space(Protocol):
 
     decays: ClassVar[bool]
     rotates: ClassVar[bool]
+    separable: ClassVar[bool]
 
     def tangent(self, x: Any, g: Any, v: Any, columns: Columns) -> Any: ...
     def multiplier(self, x: Any, g: Any, columns: Columns) -> Any: ...
@@ -58,6 +60,7 @@ class Euclidean:
 
     decays: ClassVar[bool] = True
     rotates: ClassVar[bool] = True
+    separable: ClassVar[bool] = True
 
     def tangent(self, x: Any, g: Any, v: Any, columns: Columns) -> Any:
         return v
@@ -95,6 +98,7 @@ class Spheres:
     radius: Any = 1.0
     decays: ClassVar[bool] = False
     rotates: ClassVar[bool] = True
+    separable: ClassVar[bool] = True
 
     def tangent(self, x: Any, g: Any, v: Any, columns: Columns) -> Any:
         return v - x * (_inner(x, v) / _inner(x, x))
@@ -133,6 +137,7 @@ class Budget:
     mean_square: Any
     decays: ClassVar[bool] = False
     rotates: ClassVar[bool] = True
+    separable: ClassVar[bool] = False
 
     def tangent(self, x: Any, g: Any, v: Any, columns: Columns) -> Any:
         normal = x / columns.share
@@ -170,6 +175,7 @@ class Nonnegative:
 
     decays: ClassVar[bool] = True
     rotates: ClassVar[bool] = False
+    separable: ClassVar[bool] = True
 
     def tangent(self, x: Any, g: Any, v: Any, columns: Columns) -> Any:
         return v * ((x > 0) | (g < 0))
@@ -205,6 +211,7 @@ class Fixed:
     value: Any
     decays: ClassVar[bool] = False
     rotates: ClassVar[bool] = False
+    separable: ClassVar[bool] = True
 
     def tangent(self, x: Any, g: Any, v: Any, columns: Columns) -> Any:
         return 0.0 * v

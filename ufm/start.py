@@ -7,8 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ufm import tree
+from ufm.certify.minorant import class_gradient, without_sums
+from ufm.certify.point import examine
 from ufm.checks import positive, untraced
+from ufm.exchangeable import FLOOR, SCALES
+from ufm.precision import exact
 from ufm.problem import Params, Problem
+from ufm.reduction import lift_params, merge
 from ufm.validation import check_params, check_problem
 
 
@@ -64,6 +69,45 @@ def etf_start(problem: Problem, scale: float = 1.0) -> Params:
     if problem.merged:
         H = H * np.sqrt(problem.sizes)
     return problem.project(Params(W, H, None if problem.lam_b is None else np.zeros(K)))
+
+
+def spectral_start(problem: Problem) -> Params:
+    """W and H along the singular vectors of the gradient in the logits at W = H = 0, at the best of a few scales.
+
+    The directions in which f falls fastest from the origin: exact up to a scale for balanced classes, one to two thirds
+    fewer Newton steps than from a random start otherwise. Features of a group are equal.
+
+    Raises:
+        ValueError: W and H do not both range over all matrices with weight decay.
+    Source:
+        T2, T10 (the squared loss has its minimum along these vectors); derived for this project.
+    """
+    check_problem(problem, "spectral_start")
+    if not problem.euclidean:
+        raise ValueError("spectral_start: W and H need weight decay and no other constraint. Use random_start.")
+    reduced = merge(problem)
+    zero = Params(*[None if shape is None else np.zeros(shape) for shape in reduced.shapes()])
+    A = -class_gradient(reduced, examine(reduced, zero).G)
+    if problem.lam_b is not None:  # the row sums are the bias's to reduce
+        A = without_sums(A, np.asarray(problem.sizes, float))
+    U, s, Vt = np.linalg.svd(A, full_matrices=False)
+    kept = min(problem.d, len(s))
+    if s[0] == 0.0:  # nothing falls: the origin is the minimum
+        return zero if problem.merged else lift_params(problem, zero)
+    length = np.sqrt(np.maximum(s[:kept] - float(problem.nu), FLOOR * s[0]) / s[0])
+    more = (0, problem.d - kept)
+    W, H = np.pad(U[:, :kept] * length, ((0, 0), more)), np.pad(length[:, None] * Vt[:kept], (more, (0, 0)))
+    tilt = float(problem.lam_H / problem.lam_W) ** 0.25
+    ray = Params(tilt * W, H / tilt, zero.b)
+    with exact():
+        values = np.asarray(_values_along(reduced.astype(np.float64), ray))
+    best = Params(*[None if x is None else SCALES[np.nanargmin(values)] * x for x in ray])
+    return best if problem.merged else lift_params(problem, best)
+
+
+@jax.jit
+def _values_along(problem: Problem, ray: Params) -> jax.Array:
+    return jax.vmap(lambda t: problem.objective(jax.tree.map(lambda x: t * x, ray)))(jnp.asarray(SCALES))
 
 
 def perturb(problem: Problem, params: Any, key: Any = 0, scale: float = 1e-3) -> Params:

@@ -12,7 +12,18 @@ from ufm.problem import Params, Problem
 from ufm.spaces import Budget, Fixed, Space, Spheres
 
 INSIDE = 1e-6  # relative distance from its space up to which a start is taken, and moved there
-SPACE_METHODS = ("tangent", "multiplier", "retract", "project", "weight", "shell", "least", "decays", "rotates")
+SPACE_METHODS = (
+    "tangent",
+    "multiplier",
+    "retract",
+    "project",
+    "weight",
+    "shell",
+    "least",
+    "decays",
+    "rotates",
+    "separable",
+)
 # Beyond these the squares and products of ordinary numbers with a decay leave float64's range.
 SMALLEST, LARGEST = 1e-100, 1e100
 
@@ -162,7 +173,7 @@ def _check_loss(problem: Problem, who: str) -> None:
             f"{who}: loss={loss!r} is not callable on (Z, Y). "
             "Pass ufm.CrossEntropy(), ufm.MSE(), ufm.UserLoss(function) or a function (Z, Y) -> [N]."
         )
-    names = ("convex", "shift_invariant", "conjugate", "rank_bound", "margin_bound", "check", "repair")
+    names = ("convex", "shift_invariant", "exchangeable", "conjugate", "rank_bound", "margin_bound", "check", "repair")
     missing = [name for name in names if not hasattr(loss, name)]
     if missing:
         raise TypeError(

@@ -3,13 +3,13 @@
 import json
 import math
 from enum import IntEnum
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from ufm.face.report import Report
 from ufm.face.text import loss_name
+from ufm.sweep.version import installed
 from ufm.verify.compare import representatives
 
 SCHEMA = "ufm-solve/1"
@@ -38,14 +38,6 @@ def as_record(report: Report) -> dict[str, Any]:
         },
     }
     return _plain(record)
-
-
-def installed(name: str) -> str:
-    """The version of an installed distribution."""
-    try:
-        return version(name)
-    except PackageNotFoundError:  # run from a checkout that was never installed
-        return "unknown"
 
 
 def _problem(report: Report) -> dict[str, Any]:

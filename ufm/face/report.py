@@ -9,7 +9,8 @@ import numpy as np
 from ufm.certify.certificate import Certificate, certify
 from ufm.collapse import Collapse, collapse
 from ufm.problem import Problem
-from ufm.solve import Solution, Status
+from ufm.solution import Solution
+from ufm.status import Status
 from ufm.verify.compare import ZERO, Comparison, compare
 from ufm.verify.predict import NotApplicable, Prediction, predict
 

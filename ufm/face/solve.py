@@ -19,11 +19,13 @@ from ufm.face.report import Report, make_report
 from ufm.face.text import render
 from ufm.losses import MSE, CrossEntropy
 from ufm.problem import Problem
-from ufm.solve import Progress, Solution, Status, solve
+from ufm.solution import Progress, Solution
+from ufm.solve import solve
 from ufm.solvers.first_order import FirstOrder
 from ufm.solvers.lbfgs import LBFGS
 from ufm.solvers.newton import TrustRegion
 from ufm.start import etf_start, random_start
+from ufm.status import Status
 from ufm.validation import check_problem
 
 # The gradient up to which the certificate calls a point critical, unless the solve was asked for less.
@@ -47,7 +49,7 @@ def run_solve(options: Namespace) -> int:
         BadOptionError: before anything is compiled.
     """
     _check_combinations(options)
-    target = None if options.no_figure else _target(options.out)
+    target = None if options.no_figure else target_path(options.out, "ufm-solve")
     ticker = _Ticker(sys.stderr)
     problem, solution = _solve(options, ticker)
     ticker.stage("certifying")
@@ -79,11 +81,11 @@ def _check_combinations(options: Namespace) -> None:
             raise BadOptionError(f"{name} {value:g} is not a finite number >= 0.")
 
 
-def _target(out: str) -> Path:
+def target_path(out: str, default: str) -> Path:
     """Where the picture goes, without the suffix; refused now rather than after the solve."""
     path = Path(out)
     if path.is_dir() or out.endswith(("/", os.sep)):
-        path = path / "ufm-solve"
+        path = path / default
     path = path.with_suffix("") if path.suffix in (".png", ".pdf") else path
     if not path.parent.is_dir():
         raise BadOptionError(f"--out {out}: there is no directory {path.parent}.")

@@ -24,16 +24,16 @@ PLAIN = {
 
 def render(report: Report, pictures: tuple[str, ...] = ()) -> str:
     """The whole report; `pictures`: the files drawn."""
-    blocks = [_block("problem", describe(report.problem)), _block("solve", _solve_lines(report))]
+    blocks = [block("problem", describe(report.problem)), block("solve", _solve_lines(report))]
     if report.certificate is not None:
         blocks += [
-            _block("point", _point_lines(report.certificate)),
-            _block("Hessian", _hessian_lines(report.certificate, report.prediction)),
-            _block("collapse", _collapse_lines(report)),
-            _block("theory", _theory_lines(report)),
+            block("point", _point_lines(report.certificate)),
+            block("Hessian", _hessian_lines(report.certificate, report.prediction)),
+            block("collapse", _collapse_lines(report)),
+            block("theory", _theory_lines(report)),
         ]
     if pictures:
-        blocks.append(_block("picture", [", ".join(pictures)]))
+        blocks.append(block("picture", [", ".join(pictures)]))
     return "\n\n".join(blocks)
 
 
@@ -150,7 +150,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def _block(title: str, lines: Iterable[str]) -> str:
+def block(title: str, lines: Iterable[str]) -> str:
     """Lines under a title in the margin; sentences are wrapped, columns (two spaces or more) are not."""
     room = WIDTH - INDENT
     wrapped: list[str] = []

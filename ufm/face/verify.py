@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ufm.face.record import installed
 from ufm.face.solve import BadOptionError
+from ufm.sweep.version import installed
 from ufm.verify.claim import AtLeast, AtMost, Check, Outcome, Row
 from ufm.verify.runner import Verified, all_claims, verify
 

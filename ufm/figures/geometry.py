@@ -11,7 +11,7 @@ from mpl_toolkits.mplot3d import proj3d
 
 from ufm.figures.style import CLASSES, GREY, INK
 from ufm.problem import Problem
-from ufm.solve import Trajectory
+from ufm.solution import Trajectory
 from ufm.verify.compare import feature_means
 
 SHOWN = 60  # features of a class; more would only darken the cloud

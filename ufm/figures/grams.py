@@ -29,9 +29,9 @@ def draw_grams(
     nothing = np.full((len(W), len(W)), np.nan)
     found_W, found_M = (nothing, nothing) if vanished else (cosines(W @ W.T), cosines(means.T @ means))
     title, predicted = _predicted(len(W), prediction)
-    image = _draw_matrix(panels[0], found_W, r"rows of $W$")
-    _draw_matrix(panels[1], found_M, "class means")
-    _draw_matrix(panels[2], predicted, title)
+    image = draw_matrix(panels[0], found_W, r"rows of $W$")
+    draw_matrix(panels[1], found_M, "class means")
+    draw_matrix(panels[2], predicted, title)
     beside = panels[2].inset_axes((1.06, 0.0, 0.05, 1.0))  # as tall as the matrices
     figure.colorbar(image, cax=beside, label="cosine", ticks=[-1, -0.5, 0, 0.5, 1])
 
@@ -54,7 +54,8 @@ def _predicted(K: int, prediction: Prediction | None) -> tuple[str, np.ndarray]:
     return title if same else rf"{title}: $W$ above, means below", np.triu(above) + np.tril(below, -1)
 
 
-def _draw_matrix(axes: Axes, matrix: np.ndarray, title: str) -> AxesImage:
+def draw_matrix(axes: Axes, matrix: np.ndarray, title: str, empty: str = "$W=H=0$") -> AxesImage:
+    """One matrix of cosines; `empty` is written where nothing is known."""
     K = len(matrix)
     colours = colormaps[COSINES].with_extremes(bad="#EDEDED")
     image = axes.imshow(matrix, cmap=colours, norm=Normalize(-1.0, 1.0), interpolation="nearest")
@@ -66,7 +67,7 @@ def _draw_matrix(axes: Axes, matrix: np.ndarray, title: str) -> AxesImage:
     axes.tick_params(length=0)
     if np.all(np.isnan(matrix)):
         axes.set(xticks=[], yticks=[])
-        axes.text(0.5, 0.5, "$W=H=0$", transform=axes.transAxes, ha="center", va="center", color=GREY)
+        axes.text(0.5, 0.5, empty, transform=axes.transAxes, ha="center", va="center", color=GREY)
     elif K <= READABLE:
         for i, j in np.argwhere(np.isfinite(matrix)):
             value = round(float(matrix[i, j]), 2) + 0.0  # no minus in front of zero

@@ -15,7 +15,7 @@ from ufm.figures.grams import draw_grams
 from ufm.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, style
 from ufm.losses import MSE, CrossEntropy
 from ufm.problem import Params, Problem
-from ufm.solve import Solution, Trajectory
+from ufm.solution import Solution, Trajectory
 from ufm.verify.compare import ZERO, Prediction, feature_means
 
 EPS = float(np.finfo(np.float64).eps)

@@ -12,13 +12,15 @@ from ufm.certify.escape import escape_direction
 from ufm.certify.point import examine, length
 from ufm.flow import Flow
 from ufm.problem import Params, Problem
-from ufm.solve import Solution, solve
+from ufm.solution import Solution
+from ufm.solve import solve
 from ufm.status import Status
 from ufm.verify.claim import Measurement
 from ufm.verify.compare import measure
 
 EPS = float(np.finfo(np.float64).eps)
 ROUNDING = 32 * EPS  # of a product of two of W, H, b after a sum over at most a few hundred terms, relative to its size
+SPECTRUM = 1e-12  # of the largest eigenvalue: eigvalsh's rounding for a few hundred variables
 ALLOWANCE = (
     "32 eps (1 + size) for rounding, and the Lipschitz constant of the quantity times 2 |gradient| / mu, the distance "
     "of the point from the exact one (mu: smallest non-zero Hessian eigenvalue); f itself is flat there"
@@ -81,7 +83,7 @@ class Settled:
 
 def settle(problem: Problem, key: Any = 0, *, start: Params | None = None, **options: Any) -> Settled:
     """Solve at the default gtol from a random start (or `start`), then follow the point to the last digits."""
-    first = solve(problem, key, start=start, **options)
+    first = solve(problem, key, start=start, reduce=False, **options)
     options.pop("gtol", None)
     params = solve(problem, start=first.params, gtol=EPS, **options).params
     return settled_at(problem, params, first)

@@ -7,8 +7,8 @@ import numpy as np
 
 import theory
 from ufm.verify.claim import Measurement
+from ufm.verify.experiment import SPECTRUM
 
-SPECTRUM = 1e-12  # of the largest eigenvalue: eigvalsh's rounding for a few hundred variables
 EIGENVALUES = "1e-12 of the largest eigenvalue (rounding of eigvalsh) plus the distance of the point from the exact one"
 
 

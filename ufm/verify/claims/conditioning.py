@@ -16,9 +16,9 @@ from ufm.problem import Params, Problem
 from ufm.solve import solve
 from ufm.solvers.first_order import FirstOrder
 from ufm.verify.claim import Claim, Measurement
-from ufm.verify.experiment import ROUNDING, Settled, settle
+from ufm.verify.experiment import ROUNDING, SPECTRUM, Settled, settle
 from ufm.verify.ray import sample_curvature
-from ufm.verify.spectra import SPECTRUM, expanded, spectrum_measurement
+from ufm.verify.spectra import expanded, spectrum_measurement
 
 PLAIN = optax.sgd(1.0)
 

@@ -19,8 +19,8 @@ from ufm.problem import Problem
 from ufm.spaces import Spheres
 from ufm.verify.claim import AtLeast, Claim, Measurement
 from ufm.verify.compare import feature_means
-from ufm.verify.experiment import ROUNDING
-from ufm.verify.tangent import SPECTRUM, Critical, quantities, settle, tangent_spectrum
+from ufm.verify.experiment import ROUNDING, SPECTRUM
+from ufm.verify.tangent import Critical, quantities, settle, tangent_spectrum
 
 COSINES = (-0.561865698783, -0.368613873062)  # n=(5, 2, 2), |z|^2 = 2; -.5619 and -.3686 in the reference
 

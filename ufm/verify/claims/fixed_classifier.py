@@ -103,7 +103,7 @@ def measure_regression(setting: Setting) -> Measurement:
     assert setting.E_H is not None
     r = math.sqrt(setting.E_W * setting.E_H)
     problem = setting.problem(DotRegression(r))
-    found = solve(problem)
+    found = solve(problem, reduce=False)
     if found.status is not Status.CONVERGED:
         return Measurement(failure=found.message)
     seen = measure(problem, found.params)

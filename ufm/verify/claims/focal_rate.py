@@ -62,7 +62,7 @@ def peak_settings(full: bool) -> Iterable[tuple[float, float]]:
 
 
 def measure_peak(setting: tuple[float, float]) -> Measurement:
-    """Where the second derivative of the loss changes its sign on the ray, as a probability, and the rate there."""
+    """The margin at which the second derivative of the loss changes its sign, as a probability too; the rate there."""
     gamma, _ = setting
 
     def curvature(margin: float) -> float:
@@ -72,19 +72,22 @@ def measure_peak(setting: tuple[float, float]) -> Measurement:
     p = 1.0 / (1.0 + 3.0 * math.exp(-margin))
     slope = (curvature(margin + 1e-4) - curvature(margin - 1e-4)) / 2e-4
     values = {
+        "margin": margin,
         "p0": p,
         "p0 to four digits": round(p, 4),
         "largest rate": losses_on_ray(gamma, margin)[1],
         "least K": math.floor(1.0 / p) + 1,
     }
     error = ROUNDING * (1.0 + gamma) ** 2 / abs(slope)  # of the margin: rounding of what is zero there
-    return Measurement(values, {"p0": 4 * EPS + p * error, "largest rate": ROUNDING * (2.0 + gamma)})
+    rate = ROUNDING * (2.0 + gamma)
+    return Measurement(values, {"margin": ROUNDING + error, "p0": 4 * EPS + p * error, "largest rate": rate})
 
 
 def predict_peak(setting: tuple[float, float]) -> Mapping[str, Any]:
     """p0, the peak, and the least number of classes with 1/K < p0."""
     gamma, digits = setting
     return {
+        "margin": theory.focal.peak_margin(K=4, gamma=gamma),
         "p0": theory.focal.peak_probability(gamma=gamma),
         "p0 to four digits": digits,
         "largest rate": theory.focal.peak_rate(gamma=gamma),

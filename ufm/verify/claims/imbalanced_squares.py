@@ -11,7 +11,7 @@ import theory
 from ufm.losses import MSE
 from ufm.problem import Problem
 from ufm.verify.claim import Claim, Measurement
-from ufm.verify.experiment import ALLOWANCE, EPS, ROUNDING, Settled, line_root, quantities, settle
+from ufm.verify.experiment import ALLOWANCE, Settled, line_root, quantities, settle
 
 
 class Setting(NamedTuple):
@@ -79,18 +79,6 @@ def predict_thresholds(setting: Setting) -> Mapping[str, Any]:
     return {"nu": theory.mse.class_thresholds(K=len(setting.n), n=setting.n)}
 
 
-def measure_quartic(setting: Setting) -> Measurement:
-    """f where a class is just lost, and how far from zero its classifier is left there."""
-    found = settle(Problem(**setting.arguments, loss=MSE()))
-    left = float(np.linalg.norm(found.params.W[-1]))
-    return Measurement({"value": found.value, "left": left}, {"value": ROUNDING, "left": 10.0 * EPS**0.25})
-
-
-def predict_quartic(setting: Setting) -> Mapping[str, Any]:
-    """The closed form at the threshold of the last class."""
-    return {"value": theory.mse.global_minimum(**setting.arguments).value, "left": 0.0}
-
-
 CLAIMS = (
     Claim(
         "3.5",
@@ -111,17 +99,6 @@ CLAIMS = (
         lambda full: [Setting((4, 2, 1), 4, None, 1.0)],
         measure_thresholds,
         predict_thresholds,
-        boundary=True,
-    ),
-    Claim(
-        "9-quartic",
-        "Exactly at a threshold the minimum is quartic: f is known to rounding, the geometry to its fourth root only.",
-        "derived for this project",
-        "squared loss at nu = sqrt(n_c)/N",
-        "1024 eps for f; ten times the fourth root of eps for what is left of the class",
-        lambda full: [Setting((4, 2, 1), 4, None, 1.0 / 7.0)],
-        measure_quartic,
-        predict_quartic,
         boundary=True,
     ),
 )

@@ -120,7 +120,8 @@ def measure_path(setting: Path) -> Measurement:
     w, times = time_errors(PATH_TIMES, w, error)
     read = {name: np.full(C - 1, t) for name, t in zip(times, PATH_TIMES, strict=True)}
     along, within = elimination(setting)
-    values = {"w": w, "along": along, "within": within, **read}
+    values = {"w": w, "along": along, "within": within, **read, **{f"back {name}": -t for name, t in read.items()}}
+    times |= {f"back {name}": tolerance for name, tolerance in times.items()}
     return Measurement(values, {"w": error, "along": 32 * ROUNDING, "within": 32 * ROUNDING, **times})
 
 
@@ -148,11 +149,14 @@ def elimination(setting: Path) -> tuple[float, float]:
 
 
 def predict_path(setting: Path) -> Mapping[str, Any]:
-    """The central path, and the time that it takes to where it is."""
+    """The central path, and the time that it takes to where it is, and back."""
     C, n = setting.C, setting.n
     w = np.array([[theory.dynamics.central_path(t=float(t), w0=x, n=n, C=C) for x in setting.w0] for t in PATH_TIMES])
-    rows = theory.dynamics.central_path_time(w=w, w0=np.array(setting.w0), n=n, C=C)
-    times = {f"time {t:g}": row for t, row in zip(PATH_TIMES, rows, strict=True)}
+    start = np.broadcast_to(setting.w0, w.shape)
+    there = theory.dynamics.central_path_time(w=w, w0=start, n=n, C=C)
+    back = theory.dynamics.central_path_time(w=start, w0=w, n=n, C=C)
+    times = {f"time {t:g}": row for t, row in zip(PATH_TIMES, there, strict=True)}
+    times |= {f"back time {t:g}": row for t, row in zip(PATH_TIMES, back, strict=True)}
     return {"w": w, "along": 0.0, "within": 0.0, **times}
 
 

@@ -56,7 +56,7 @@ def settings(full: bool) -> Iterable[Setting]:
 @functools.cache
 def best(setting: Setting) -> Settled:
     """The lowest point that is found from STARTS random starts."""
-    solutions = [solve(setting.problem, key) for key in range(STARTS)]
+    solutions = [solve(setting.problem, key, reduce=False) for key in range(STARTS)]
     lowest = min(solutions, key=lambda solution: solution.value)
     return settled_at(setting.problem, solve(setting.problem, start=lowest.params, gtol=EPS).params, lowest)
 

@@ -12,8 +12,8 @@ from ufm.certify.point import examine, length
 from ufm.models import normalized
 from ufm.problem import Params, Problem
 from ufm.verify.claim import AtLeast, Claim, Measurement
-from ufm.verify.experiment import ROUNDING
-from ufm.verify.tangent import SPECTRUM, spectrum_beyond_rotations
+from ufm.verify.experiment import ROUNDING, SPECTRUM
+from ufm.verify.tangent import spectrum_beyond_rotations
 
 ICOSAHEDRON = 1 / math.sqrt(5.0)
 GRADIENT, HESSIAN = 1, 2  # besides the cosines

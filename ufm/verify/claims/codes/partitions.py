@@ -16,8 +16,8 @@ from ufm.start import etf_start
 from ufm.verify.claim import AtMost, Claim, Measurement
 from ufm.verify.claims.codes.hardmax import Code, best
 from ufm.verify.compare import measure
-from ufm.verify.experiment import EPS, ROUNDING
-from ufm.verify.tangent import SPECTRUM, ZERO, Critical, settle, spectrum_beyond_rotations, tangent_spectrum
+from ufm.verify.experiment import EPS, ROUNDING, SPECTRUM
+from ufm.verify.tangent import ZERO, Critical, settle, spectrum_beyond_rotations, tangent_spectrum
 
 CROSSING = 6.88506879379  # K=5, d=3: from here on a square pyramid is below (2, 3), which stays a strict minimum
 PYRAMID = 6.7781288989e-7  # its value at tau=15; 6.778e-7 in the reference

@@ -1,5 +1,5 @@
 """Unit features and classifiers, cross-entropy of tau W H (section 1 of the variants)."""
 
-from ufm.verify.claims.spheres import calculus, landscape, minima
+from ufm.verify.claims.spheres import calculus, landscape, minima, saddles
 
-CLAIMS = (*minima.CLAIMS, *calculus.CLAIMS, *landscape.CLAIMS)
+CLAIMS = (*minima.CLAIMS, *calculus.CLAIMS, *landscape.CLAIMS, *saddles.CLAIMS)

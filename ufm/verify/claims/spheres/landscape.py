@@ -12,8 +12,8 @@ from ufm.problem import Params
 from ufm.start import etf_start
 from ufm.verify.claim import AtLeast, Claim, Measurement
 from ufm.verify.claims.spheres.point import DISTANCE, Setting, settled, slack_allowance
-from ufm.verify.experiment import ROUNDING
-from ufm.verify.tangent import SPECTRUM, Critical, slack, tangent_spectrum
+from ufm.verify.experiment import ROUNDING, SPECTRUM
+from ufm.verify.tangent import Critical, slack, tangent_spectrum
 
 SPURIOUS = 0.303277516902250  # K=3, n=3, d=2, tau=15; 0.30328 in the reference
 IMBALANCED = 0.0205238955147  # n=(4, 2, 1), d >= 3, tau=3; 0.0205238955 in the reference

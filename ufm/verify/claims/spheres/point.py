@@ -8,7 +8,8 @@ import numpy as np
 from ufm.models import normalized
 from ufm.problem import Problem
 from ufm.start import etf_start
-from ufm.verify.tangent import SPECTRUM, Critical, critical, settle, slack
+from ufm.verify.experiment import SPECTRUM
+from ufm.verify.tangent import Critical, critical, settle, slack
 
 VALUE = "32 eps (1 + tau) of f for the rounding of logits in exponents, and gradient * distance; "
 DISTANCE = "distance: 2 |gradient| / mu, mu the smallest non-zero Hessian eigenvalue"

@@ -1,0 +1,91 @@
+"""Many problems at once are the problems one by one."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ufm
+from ufm import batch
+from ufm.exchangeable import Exchanged
+from ufm.reduction import Full, Thin
+
+LAMS = np.array([1e-3, 3e-3, 2e-2, 0.2])
+
+
+def singles(make: Any, count: int, **options: Any) -> list[ufm.Solution]:
+    return [ufm.solve(make(i), **options) for i in range(count)]
+
+
+@pytest.mark.parametrize("n", [4, (5, 5, 2, 1)], ids=str)
+@pytest.mark.parametrize("lam_b", [None, np.array([0.0, 1e-2, 0.0, 3.0])], ids=["no bias", "biases"])
+def test_exchangeable_problems(n: Any, lam_b: Any) -> None:
+    loss = ufm.CrossEntropy(np.array([0.0, 0.1, 0.2, 0.0]))
+    together = ufm.solve_batch(ufm.Problem(4, n, 6, LAMS, 1e-2, lam_b, loss))
+    for i, solution in enumerate(together):
+        b = None if lam_b is None else float(lam_b[i])
+        own = ufm.Problem(4, n, 6, float(LAMS[i]), 1e-2, b, ufm.CrossEntropy(float(loss.smoothing[i])))
+        alone = ufm.solve(own)
+        assert isinstance(solution.reduction, Exchanged)
+        assert solution.value == pytest.approx(alone.value, abs=1e-14)
+        assert solution.lower_bound == pytest.approx(alone.lower_bound, abs=1e-13)
+        np.testing.assert_allclose(solution.params.W @ solution.params.H, alone.params.W @ alone.params.H, atol=1e-9)
+        assert ufm.certify(own, solution.params).verdict is ufm.Verdict.GLOBAL_MINIMUM
+
+
+def test_what_cannot_be_reduced_to_classes_is_merged() -> None:
+    tau = np.array([0.5, 2.0, 6.0])
+    together = ufm.solve_batch(ufm.Problem(3, 4, 2, model=ufm.normalized(tau)), keys=[5, 6, 7])
+    for i, solution in enumerate(together):
+        alone = ufm.solve(ufm.Problem(3, 4, 2, model=ufm.normalized(float(tau[i]))), key=5 + i)
+        assert isinstance(solution.reduction, Thin)
+        assert solution.status is ufm.Status.CONVERGED
+        assert solution.value == pytest.approx(alone.value, abs=1e-12)
+
+
+def test_free_features_from_seeds() -> None:
+    problem = ufm.Problem(3, (3, 2, 1), 4, 1e-2, 1e-2, 0.0)
+    together = ufm.solve_batch(problem, range(5), reduce=False)
+    assert all(isinstance(solution.reduction, Full) for solution in together)
+    for key, solution in enumerate(together):
+        np.testing.assert_allclose(solution.params.W, ufm.solve(problem, key, reduce=False).params.W, atol=1e-9)
+
+
+def test_the_number_of_problems_changes_no_bit() -> None:
+    lams = np.geomspace(1e-4, 1e-1, 70)  # more than one chunk
+    every = ufm.solve_batch(ufm.Problem(3, 2, 3, lams, 1e-2))
+    few = ufm.solve_batch(ufm.Problem(3, 2, 3, lams[65:68], 1e-2))
+    assert [solution.value for solution in few] == [solution.value for solution in every[65:68]]
+    np.testing.assert_array_equal(few[0].point.W, every[65].point.W)
+
+
+def test_a_problem_that_needs_more_is_solved_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "proven", lambda *_: None)
+    (solution,) = ufm.solve_batch(ufm.Problem(3, 2, 3, 1e-2, 1e-2))
+    assert solution.value == ufm.solve(ufm.Problem(3, 2, 3, 1e-2, 1e-2)).value
+    assert solution.status is ufm.Status.CONVERGED
+
+
+def test_a_hopeless_limit_is_a_status() -> None:
+    solutions = ufm.solve_batch(ufm.Problem(3, 2, 3, LAMS, 1e-2), max_steps=1)
+    assert {solution.status for solution in solutions} == {ufm.Status.MAX_STEPS}
+
+
+@pytest.mark.parametrize(
+    ("problem", "keys", "text"),
+    [
+        (ufm.Problem(3, 2, 3, LAMS, LAMS[:2]), 0, r"lengths \[2, 4\] disagree"),
+        (ufm.Problem(3, 2, 3, LAMS, 1e-2), [1, 2], r"lengths \[2, 4\] disagree"),
+        (ufm.Problem(3, 2, 3, 1e-2, 1e-2), [], r"lengths \[0\] disagree or are 0"),
+        (ufm.Problem(3, 2, 3, np.array([1e-2, -1.0]), 1e-2), 0, "solve_batch: lam_W=-1.0 is not a finite positive"),
+        (ufm.Problem(3, 2, 3, 1e-2, 1e-2), [1, -1], "solve_batch: key=-1 is not a seed"),
+    ],
+)
+def test_refusals(problem: Any, keys: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        ufm.solve_batch(problem, keys)
+
+
+def test_not_a_problem() -> None:
+    with pytest.raises(TypeError, match=r"solve_batch: expected a ufm\.Problem, got list"):
+        ufm.solve_batch([ufm.Problem(3, 2, 3, 1e-2, 1e-2)])  # type: ignore[arg-type]

@@ -1,0 +1,139 @@
+"""Phase diagrams on rows that theory makes up, on rows that are wrong, and on some that are solved."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+import ufm
+from theory import NotApplicable
+from ufm.figures.phases.collapse import collapse_to_zero
+from ufm.figures.phases.diagram import edges
+from ufm.figures.phases.frames import class_cosine, frames_of_squared_error
+from ufm.figures.phases.minority import layer_peeled_collapse, minority_collapse, minority_distance
+from ufm.figures.phases.spheres import sphere_minima
+from ufm.figures.phases.spurious import spurious_minima
+from ufm.sweep import rows as rows_module
+from ufm.sweep.rows import failed_row
+from ufm.verify.predict import predict
+
+NOTHING: Any = None
+
+
+def made_up(scale):
+    """Rows as theory has them, of the problem with `scale` times its decays or budgets."""
+
+    def row(case, size, columns):
+        problem = case.problem
+        found = failed_row(case, size, "CONVERGED", "")
+        try:
+            stated = predict(problem if scale == 1.0 else _scaled(case, scale)).quantities
+        except NotApplicable:
+            tau = 5.0 if problem.model.tau is None else problem.model.tau
+            return found | {
+                "value": np.log1p((problem.K - 1) * np.exp(-0.9 * tau)) + case.key % 3,
+                "verdict": "LOCAL_MINIMUM",
+            }
+        values, vectors = np.linalg.eigh(stated["gram_W"]) if "gram_W" in stated else (np.ones(1), np.ones((1, 1)))
+        W = vectors * np.sqrt(np.maximum(values, 0.0))
+        found |= {"value": stated["value"], "verdict": "GLOBAL_MINIMUM"}
+        found["largest_logit"] = float(np.max(np.abs(stated.get("logits", stated["sigma_Z"]))))
+        if columns is not None:
+            point: Any = SimpleNamespace(params=ufm.Params(W, W.T, None))
+            found |= columns(problem, point, NOTHING)
+        return found
+
+    return row
+
+
+def _scaled(case, scale):
+    names = ["lam_W", "lam_H"] if case.problem.euclidean else ["model.W.mean_square", "model.H.mean_square"]
+    values = {"lam_W": case.problem.lam_W, "lam_H": case.problem.lam_H}
+    if not case.problem.euclidean:
+        values = dict.fromkeys(names, case.problem.model.W.mean_square)
+    return ufm.grid(case, [{name: values[name] * scale for name in names}]).cases[0].problem
+
+
+def drawn(figure):
+    """Labels of the colour bars and titles, once everything has been drawn."""
+    FigureCanvasAgg(figure).draw()
+    return [axes.get_title() for axes in figure.axes]
+
+
+DIAGRAMS = [
+    (lambda: collapse_to_zero([1e-3, 1e-2, 1e-1, 0.5]), {"cells": 48, "wrong": 0}, "Mean squared error"),
+    (lambda: minority_collapse([0.02, 0.1, 0.2], ratios=(1, 3, 8)), {"cells": 8, "wrong": 0}, "Decay"),
+    (lambda: layer_peeled_collapse([0.4, 1.5, 4.0], ratios=(1, 3, 8)), {"cells": 9, "wrong": 0}, "Norm budgets"),
+]
+
+
+@pytest.mark.parametrize(("make", "checks", "title"), DIAGRAMS)
+def test_what_theory_says_agrees_with_its_boundaries(monkeypatch, make, checks, title):
+    monkeypatch.setattr(rows_module, "_row", made_up(1.0))
+    diagram = make()
+    assert diagram.checks == checks
+    assert any(title in told for told in drawn(diagram.figure))
+
+
+@pytest.mark.parametrize(("make", "checks", "title"), DIAGRAMS)
+def test_another_strength_is_noticed(monkeypatch, make, checks, title):
+    monkeypatch.setattr(rows_module, "_row", made_up(4.0))
+    assert make().checks["wrong"] > 0
+
+
+def test_frames_between_the_simplex_and_the_orthogonal_one(monkeypatch):
+    monkeypatch.setattr(rows_module, "_row", made_up(1.0))
+    diagram = frames_of_squared_error([0.01, 0.5, 100.0])
+    assert diagram.checks["difference"] < 1e-12
+    cosines = diagram.results.on_grid("cosine")
+    np.testing.assert_allclose(cosines[:, 0], -1 / 3, rtol=1e-12)
+    assert np.all(np.diff(cosines, axis=1) >= -1e-12)
+    assert np.all(cosines[:, -1] > -0.01)
+    drawn(diagram.figure)
+    monkeypatch.setattr(rows_module, "_row", made_up(1.5))
+    assert frames_of_squared_error([0.01, 0.5, 100.0]).checks["difference"] > 0.01
+
+
+def test_minima_on_spheres(monkeypatch):
+    monkeypatch.setattr(rows_module, "_row", made_up(1.0))
+    diagram = sphere_minima([1.0, 4.0], K=4, starts=3)
+    assert abs(diagram.checks["excess"]) < 1e-12
+    assert abs(diagram.checks["shortfall"]) < 1e-12
+    drawn(diagram.figure)
+
+
+def test_spurious_minima_are_counted(monkeypatch):
+    monkeypatch.setattr(rows_module, "_row", made_up(1.0))
+    diagram = spurious_minima([1e-2], K=4, starts=6)
+    assert diagram.checks == {"spurious": 0, "higher": 8}  # two of three starts, in d = 1 and 2
+    assert "$\\lambda_W=\\lambda_H=0.01$" in drawn(diagram.figure)
+
+
+def test_columns_of_the_diagrams():
+    problem = ufm.Problem(K=4, n=1, d=4, lam_W=1.0, lam_H=1.0)
+    W = np.array([[2.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 0, 1.0, 0], [0, 0, 1.0, 0]])
+
+    def at(W, H):
+        point: Any = SimpleNamespace(params=ufm.Params(W, H, None))
+        return point
+
+    assert minority_distance(problem, at(W, np.eye(4)), NOTHING) == {"minority": 0.0}
+    W[3] = [0, 0, 0, 1.0]
+    assert minority_distance(problem, at(W, np.eye(4)), NOTHING)["minority"] == pytest.approx(0.5)
+    assert np.isnan(minority_distance(problem, at(W, 0 * W), NOTHING)["minority"])
+    assert class_cosine(problem, at(W, np.eye(4)), NOTHING) == {"cosine": 0.0}
+    assert np.isnan(class_cosine(problem, at(0 * W, np.eye(4)), NOTHING)["cosine"])
+
+
+def test_edges_are_halfway_on_the_logarithmic_scale():
+    np.testing.assert_allclose(edges(np.array([1.0, 100.0])), [0.1, 10.0, 1000.0])
+    np.testing.assert_allclose(edges(np.array([1.0])), np.exp([-0.5, 0.5]))
+
+
+def test_minority_collapse_is_where_theory_puts_it():
+    diagram = minority_collapse([0.05, 0.12, 0.13, 0.2], ratios=(3,))  # the boundary is 1/8
+    assert diagram.checks == {"cells": 4, "wrong": 0}
+    assert (diagram.results["minority"] > 1e-5).tolist() == [True, True, False, False]
+    assert set(diagram.results["status"].tolist()) == {"CONVERGED"}

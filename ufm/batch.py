@@ -1,0 +1,184 @@
+"""Thousands of problems of one shape at once: decays, the numbers of loss and model, and seeds may differ."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ufm.certify.escape import descend
+from ufm.checks import whole
+from ufm.driver import advance, typed_solver
+from ufm.exchangeable import exchangeable, why_not
+from ufm.minimum import minimise, proven, steepness, thin_start
+from ufm.precision import as_dtype, exact, to_host
+from ufm.problem import Problem
+from ufm.reduction import Full, Thin, thin, thin_steps
+from ufm.solution import Solution
+from ufm.solve import checked_gtol, solve
+from ufm.solvers.newton import TrustRegion
+from ufm.start import generator, random_start
+from ufm.status import Status, message, status_of
+from ufm.validation import check_problem
+
+CHUNK = 64  # problems that run together; the last chunk is filled with idle ones, so that the number changes no bit
+
+
+class Options(NamedTuple):
+    """What every solve of a batch shares."""
+
+    gtol: float
+    max_steps: int
+    dtype: np.dtype
+    reduce: bool
+
+
+def solve_batch(
+    problem: Problem,
+    keys: int | Sequence[int] = 0,
+    *,
+    gtol: float | None = None,
+    max_steps: int | None = None,
+    dtype: Any = "float64",
+    reduce: bool = True,
+) -> list[Solution]:
+    """[solve(problem_i, key_i) for every i], problem_i of one shape: one compilation, and one call for many problems.
+
+    Args:
+        problem: whose decays and other numbers are floats (shared) or arrays [B].
+        keys: a seed for all of them, or [B] seeds.
+        gtol, max_steps, dtype, reduce: of `solve`, the same for all.
+    Returns:
+        B solutions in order. What did not converge here, ended at a saddle or was not proven was solved again by
+        `solve`. `seconds` of each of the others is its share of its chunk, in which compilation is contained.
+    Raises:
+        TypeError, ValueError: before anything is compiled, as `solve`; lengths that disagree.
+    """
+    dtype = as_dtype(dtype, "solve_batch")
+    problems, seeds = _split(problem, keys)
+    for own, key in zip(problems, seeds, strict=True):
+        check_problem(own, "solve_batch", dtype)
+        generator(key, "solve_batch")
+    limit = TrustRegion().max_steps if max_steps is None else max_steps
+    max_steps = whole(limit, "max_steps", "solve_batch", 1, "that allows no step")
+    options = Options(checked_gtol(gtol, dtype), max_steps, dtype, reduce)
+    run = _classes if reduce and not why_not(problems[0]) else _columns
+    solutions: list[Solution | None] = []
+    with exact():
+        for begin in range(0, len(problems), CHUNK):
+            part = slice(begin, begin + CHUNK)
+            solutions += run(problems[part], seeds[part], options)
+    return [
+        solve(own, key, **options._asdict()) if solution is None else solution
+        for own, key, solution in zip(problems, seeds, solutions, strict=True)
+    ]
+
+
+def _split(problem: Problem, keys: Any) -> tuple[list[Problem], list[Any]]:
+    """B problems and B seeds."""
+    if not isinstance(problem, Problem):
+        raise TypeError(
+            f"solve_batch: expected a ufm.Problem, got {type(problem).__name__}. Give its decays as arrays [B]."
+        )
+    leaves, structure = jax.tree.flatten(problem)
+    seeds: list[Any] | None = list(keys) if isinstance(keys, Sequence | np.ndarray) else None
+    lengths = {len(leaf) for leaf in leaves if np.ndim(leaf) == 1} | (set() if seeds is None else {len(seeds)})
+    if len(lengths) > 1 or 0 in lengths:
+        raise ValueError(f"solve_batch: lengths {sorted(lengths)} disagree or are 0. Give every array one length B.")
+    B = lengths.pop() if lengths else 1
+    columns = [list(leaf) if np.ndim(leaf) == 1 else [leaf] * B for leaf in leaves]
+    problems = [jax.tree.unflatten(structure, own) for own in zip(*columns, strict=True)] if columns else [problem] * B
+    return problems, [keys] * B if seeds is None else seeds
+
+
+def _classes(problems: list[Problem], keys: list[int], options: Options) -> list[Solution | None]:
+    """Every minimum by the symmetry of the classes; None where it is not proven."""
+    began = time.perf_counter()
+    reduced = [exchangeable(own) for own in problems]
+    gtols = [options.gtol / steepness(own, small) for own, small in zip(problems, reduced, strict=True)]
+    numbers = _stack([small.numbers() for small in reduced], options.dtype)
+    fixed = reduced[0].astype(options.dtype)
+    states, bounds = to_host(_minimise_many(fixed, numbers, *_tail(gtols, options)))
+    seconds = (0.0, (time.perf_counter() - began) / len(problems))
+    return [
+        proven(own, small, _row(states, i), bounds[i], options.gtol, options.max_steps, seconds)
+        for i, (own, small) in enumerate(zip(problems, reduced, strict=True))
+    ]
+
+
+def _columns(problems: list[Problem], keys: list[int], options: Options) -> list[Solution | None]:
+    """Every solve of the thin problem, or of free features; None where more than steps is needed."""
+    began = time.perf_counter()
+    reduced = [thin(own) for own in problems] if options.reduce else problems
+    begin = thin_start if options.reduce else random_start
+    starts = _stack([begin(small, key) for small, key in zip(reduced, keys, strict=True)], options.dtype)
+    steep = [steepness(own, small) for own, small in zip(problems, reduced, strict=True)]
+    gtols = [options.gtol / factor for factor in steep]
+    states = to_host(_advance_many(_stack(reduced, options.dtype), starts, *_tail(gtols, options)))
+    seconds = (time.perf_counter() - began) / len(problems)
+    return [
+        _solution(own, small, _row(states, i), steep[i], options, seconds)
+        for i, (own, small) in enumerate(zip(problems, reduced, strict=True))
+    ]
+
+
+def _solution(
+    problem: Problem, reduced: Problem, state: Any, steep: float, options: Options, seconds: float
+) -> Solution | None:
+    gtol = options.gtol / steep
+    status, here = status_of(state, gtol, options.max_steps), state.iterate
+    if status is not Status.CONVERGED or descend(reduced, here.params) is not None:
+        return None
+    refused = why_not(problem) or "many problems at once: only some were refused"
+    return Solution(
+        value=float(here.value),
+        grad_norm=float(here.grad_norm) * steep,
+        gtol=options.gtol,
+        status=status,
+        message=message(status, state, gtol, options.max_steps, options.dtype, problem.loss.convex),
+        steps=int(state.steps),
+        evaluations=int(state.evaluations),
+        escapes=0,
+        compile_seconds=0.0,
+        seconds=seconds,
+        trajectory=None,
+        reduction=Thin(problem, thin_steps(problem), refused) if options.reduce else Full(problem, "reduce=False"),
+        lower_bound=-np.inf,
+        point=here.params,
+    )
+
+
+def _stack(values: list[Any], dtype: np.dtype) -> Any:
+    """One pytree with a leading axis of CHUNK; the last is repeated."""
+    filled = values + [values[-1]] * (CHUNK - len(values))
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf, dtype) for leaf in leaves]), *filled)
+
+
+def _tail(gtols: list[float], options: Options) -> tuple[Any, ...]:
+    """gtols [CHUNK] (infinite where nothing is to be done), max_steps, solver."""
+    idle = [np.inf] * (CHUNK - len(gtols))
+    solver = typed_solver(TrustRegion(), options.dtype)
+    return np.array(gtols + idle, options.dtype), np.asarray(options.max_steps), solver
+
+
+def _row(states: Any, i: int) -> Any:
+    return jax.tree.map(lambda x: x[i], states)
+
+
+@jax.jit
+def _minimise_many(fixed: Any, numbers: Any, gtols: Any, max_steps: Any, solver: Any) -> Any:
+    return jax.vmap(lambda own, gtol: minimise(fixed.with_numbers(own), solver, gtol, max_steps))(numbers, gtols)
+
+
+@jax.jit
+def _advance_many(problems: Any, starts: Any, gtols: Any, max_steps: Any, solver: Any) -> Any:
+    """One after the other on a CPU: loops of different length do not wait for each other. Together elsewhere."""
+
+    def run(item: Any) -> Any:
+        problem, start, gtol = item
+        return advance(solver, problem, solver.init(problem, start), gtol, max_steps)
+
+    if jax.default_backend() == "cpu":
+        return jax.lax.map(run, (problems, starts, gtols))
+    return jax.vmap(run)((problems, starts, gtols))

@@ -1,0 +1,162 @@
+"""The driver: jitted chunks in a host loop, escape from saddles, status."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ufm.placement import OneDevice, Sharded
+from ufm.problem import Params, Problem
+from ufm.solution import Progress, Trajectory
+from ufm.status import Status, message, status_of
+
+POLISHED = 1e-12  # a gradient that needs no polish: what is left is rounding
+HERE = OneDevice()
+MAX_ESCAPES = 50  # saddles that one solve may leave; each is strictly lower than the one before
+
+
+class Run(NamedTuple):
+    """Where the iteration ended; the fields of `ufm.solution.Solution`."""
+
+    value: float
+    grad_norm: float
+    gtol: float
+    status: Status
+    message: str
+    steps: int
+    evaluations: int
+    escapes: int
+    compile_seconds: float
+    seconds: float
+    trajectory: Trajectory | None
+    point: Params
+
+
+def drive(
+    problem: Problem,
+    point: Params,
+    solver: Any,
+    gtol: float,
+    max_steps: int,
+    stops: list[int],
+    progress: Callable[[Progress], None] | None,
+    dtype: np.dtype,
+    place: OneDevice | Sharded = HERE,
+) -> Run:
+    """Iterate from `point` until convergence, stalling, or max_steps; leave strict saddles if the solver may."""
+    typed, tolerance = problem.astype(dtype), np.asarray(gtol, dtype)
+    solver = typed_solver(solver, dtype)
+    clock = time.perf_counter()
+    state = _init(solver, typed, place.put(point, dtype))
+    # No step is allowed yet: these calls compile, so that compile time is known apart.
+    state = jax.block_until_ready(advance(solver, typed, state, tolerance, 0))
+    if solver.escapes:
+        place.warm(problem, point)
+    compile_seconds, clock = time.perf_counter() - clock, time.perf_counter()
+
+    kept = [_snapshot(state, place)] if stops[:1] == [0] else []
+    pending = [step for step in stops if step > 0]
+    escapes, polished = 0, False
+    while True:
+        state = _chunks(solver, typed, state, tolerance, max_steps, pending, kept, progress, place)
+        status = status_of(state, tolerance, max_steps)
+        assert status is not None, "a chunk loop ends only with a status"
+        far = float(state.iterate.grad_norm) > POLISHED
+        if status is Status.STALLED and far and solver.escapes and dtype == np.float64 and not polished:
+            polished, nearer = True, place.nearer(problem, place.get(state.iterate.params))
+            if nearer is not None:
+                state = _restart(solver, typed, place.put(nearer, dtype), state)
+                continue
+        if status is not Status.CONVERGED or not solver.escapes or escapes == MAX_ESCAPES:
+            break
+        below = place.below(problem, place.get(state.iterate.params))
+        if below is None:
+            break
+        escapes += 1
+        state = _restart(solver, typed, place.put(below, dtype), state)
+    if stops and (not kept or kept[-1][0] != int(state.steps)):
+        kept.append(_snapshot(state, place))
+    return Run(
+        value=float(state.iterate.value),
+        grad_norm=float(state.iterate.grad_norm),
+        gtol=gtol,
+        status=status,
+        message=message(status, state, gtol, max_steps, dtype, problem.loss.convex),
+        steps=int(state.steps),
+        evaluations=int(state.evaluations),
+        escapes=escapes,
+        compile_seconds=compile_seconds,
+        seconds=time.perf_counter() - clock,
+        trajectory=_trajectory(kept) if stops else None,
+        point=place.get(state.iterate.params),
+    )
+
+
+def _chunks(
+    solver: Any,
+    problem: Problem,
+    state: Any,
+    gtol: np.ndarray,
+    max_steps: int,
+    pending: list[int],
+    kept: list[Any],
+    progress: Callable[[Progress], None] | None,
+    place: OneDevice | Sharded,
+) -> Any:
+    """The state at which the iteration ends; takes recorded steps from `pending` and adds their points to `kept`."""
+    chunk = 64
+    while status_of(state, gtol, max_steps) is None:
+        until = min(pending[0] if pending else max_steps, int(state.steps) + chunk, max_steps)
+        began = time.perf_counter()
+        state = jax.block_until_ready(advance(solver, problem, state, gtol, until))
+        if time.perf_counter() - began < 0.5:  # long enough to hide the call, short enough to stop and to report
+            chunk = min(2 * chunk, 2**20)
+        if pending and int(state.steps) >= pending[0]:
+            pending.pop(0)
+            kept.append(_snapshot(state, place))
+        if progress is not None:
+            progress(Progress(int(state.steps), float(state.iterate.value), float(state.iterate.grad_norm)))
+    return state
+
+
+def typed_solver(solver: Any, dtype: np.dtype) -> Any:
+    """One type for every number, so that 1 and np.float64(1.0) share a compilation."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf, dtype), solver)
+
+
+@jax.jit
+def _init(solver: Any, problem: Problem, params: Params) -> Any:
+    return solver.init(problem, params)
+
+
+@jax.jit
+def advance(solver: Any, problem: Problem, state: Any, gtol: Any, until: Any) -> Any:
+    """Steps until `until`, convergence, stalling or a non-finite value."""
+
+    def running(state: Any) -> jax.Array:
+        here = state.iterate
+        finite = jnp.isfinite(here.value) & jnp.isfinite(here.grad_norm)
+        return (state.steps < until) & (here.grad_norm > gtol) & finite & ~state.stalled
+
+    return jax.lax.while_loop(running, lambda state: solver.step(problem, state), state)
+
+
+@jax.jit
+def _restart(solver: Any, problem: Problem, params: Params, state: Any) -> Any:
+    fresh = solver.init(problem, params)
+    return fresh._replace(steps=state.steps + 1, evaluations=state.evaluations + fresh.evaluations)
+
+
+def _snapshot(state: Any, place: OneDevice | Sharded) -> tuple[int, float, float, Params]:
+    here = state.iterate
+    return int(state.steps), float(here.value), float(here.grad_norm), place.get(here.params)
+
+
+def _trajectory(kept: list[Any]) -> Trajectory:
+    steps, values, norms, points = zip(*kept, strict=True)
+    return Trajectory(
+        np.array(steps), np.array(values), np.array(norms), jax.tree.map(lambda *xs: np.stack(xs), *points)
+    )

@@ -1,0 +1,123 @@
+"""The commands `ufm sweep` and `ufm merge`."""
+
+import json
+import sys
+import time
+from argparse import Namespace
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from ufm.face.runs import check_target, summary, write_export
+from ufm.face.solve import BadOptionError
+from ufm.sweep.driver import SweepProgress, sweep
+from ufm.sweep.merge import merge_stores
+from ufm.sweep.pool import SpawnPool
+from ufm.sweep.results import Results
+from ufm.sweep.rows import FAULTS
+from ufm.sweep.spec import read_spec
+from ufm.verify.columns import predicted
+
+SCHEMA = "ufm-sweep/1"
+REFUSALS = ("spec", "grid", "zipped", "solve", "sweep")  # how refusals begin; anything else is a fault of ours
+
+
+def run_sweep(options: Namespace) -> int:
+    """Run the sweep of a file.
+
+    Returns:
+        0 if every row is there, 1 if one failed, 130 if it was interrupted.
+    Raises:
+        BadOptionError: before anything is computed; or the store cannot be written.
+    """
+    if options.jobs < 1:
+        raise BadOptionError(f"--jobs {options.jobs} runs nothing. Pass 1 or more.")
+    check_target(options.export)
+    try:
+        spec = read_spec(options.spec)
+        store = options.store or spec.store or str(Path(options.spec).with_suffix(".sqlite"))
+        line = _Line(sys.stderr)
+        with nullcontext() if options.jobs == 1 else SpawnPool(options.jobs) as executor:
+            results = sweep(
+                spec.grid,
+                store=store,
+                executor=executor,
+                columns=predicted(),
+                chunk=64 if spec.chunk is None else spec.chunk,
+                progress=line.show,
+            )
+        line.end()
+    except OSError as error:
+        raise BadOptionError(error.strerror or str(error)) from error
+    except (TypeError, ValueError) as error:
+        if str(error).partition(":")[0] not in REFUSALS:
+            raise
+        raise BadOptionError(" ".join(str(error).split())) from error
+    write_export(results, options.export)
+    print(_as_json(results, store) if options.json else f"{summary(results)}\nstore: {store}")
+    return 130 if results.interrupted else int(any(np.isin(results["status"], FAULTS)))
+
+
+def run_merge(options: Namespace) -> int:
+    """Join stores."""
+    try:
+        merged = merge_stores(options.target, options.sources)
+    except (ValueError, OSError) as error:
+        raise BadOptionError(str(error)) from error
+    print(f"{merged.added} rows added, {merged.known} known already, {merged.damaged} damaged ones left behind")
+    return 0
+
+
+def _as_json(results: Results, store: str) -> str:
+    columns = {name: column for name, column in results.columns.items() if column.dtype != object}
+    record = {
+        "schema": SCHEMA,
+        "store": store,
+        "computed": results.computed,
+        "interrupted": results.interrupted,
+        "notes": list(results.notes),
+        "axes": [list(axis.names) for axis in results.axes],
+        "columns": {name: _finite(column.tolist()) for name, column in columns.items()},
+    }
+    return json.dumps(record, indent=1, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+class _Line:
+    """One line on stderr: overwritten on a terminal, else one every ten seconds."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.live = stream, stream.isatty()
+        self.last = time.monotonic()
+
+    def show(self, now: SweepProgress) -> None:
+        """Done, failed, rate and time left."""
+        clock = time.monotonic()
+        if clock - self.last < (0.1 if self.live else 10.0) and now.done < now.total:
+            return
+        self.last = clock
+        failed = f", {now.failed} failed" if now.failed else ""
+        text = f"{now.done}/{now.total} rows{failed}, {now.rate:.3g}/s, {_span(now.seconds_left)} left"
+        self.stream.write(f"\r{text:79}" if self.live else f"{text}\n")
+        self.stream.flush()
+
+    def end(self) -> None:
+        """Clear the line."""
+        if self.live:
+            self.stream.write(f"\r{'':79}\r")
+            self.stream.flush()
+
+
+def _span(seconds: float) -> str:
+    if not np.isfinite(seconds):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

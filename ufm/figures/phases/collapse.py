@@ -1,0 +1,72 @@
+"""Collapse to zero at a finite decay: cross-entropy, squared error and label smoothing over (lam_W, lam_H)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from theory import cross_entropy, mse
+from ufm.figures.phases.diagram import Diagram, draw_legend, draw_line, draw_map, ends
+from ufm.figures.style import style
+from ufm.losses import MSE, CrossEntropy
+from ufm.problem import Problem
+from ufm.sweep.driver import sweep
+from ufm.sweep.grid import grid
+from ufm.sweep.results import Results
+from ufm.sweep.rows import VANISHED
+
+SMOOTHING = 0.3
+LOSSES = (CrossEntropy(), MSE(), CrossEntropy(SMOOTHING))
+TITLES = ("Cross-entropy", "Mean squared error", f"Label smoothing {SMOOTHING:g}")
+
+
+def collapse_to_zero(
+    decays: Sequence[float] | None = None, *, K: int = 4, n: int = 5, d: int = 5, **options: Any
+) -> Diagram:
+    """max |W H| of the global minimum over (lam_W, lam_H), and kappa = K sqrt(n lam_W lam_H) at its threshold.
+
+    Args:
+        decays: ascending, of both axes; default 17 points from 1e-3 to 1.
+        K, n, d: sizes, no bias; d >= K-1.
+        options: of `ufm.sweep`, such as store or executor.
+    Returns:
+        Diagram. checks: "cells", and "wrong": those where W H = 0 and kappa >= threshold disagree.
+    Source:
+        T7 (cross-entropy, label smoothing), T8 (squared error): thresholds derived for this project.
+    """
+    lam = np.logspace(-3, 0, 17) if decays is None else np.asarray(decays, float)
+    base = Problem(K=K, n=n, d=d, lam_W=1.0, lam_H=1.0)
+    results = sweep(grid(base, loss=LOSSES, lam_W=lam, lam_H=lam), **options)
+    kappa = K * np.sqrt(n * np.outer(lam, lam))
+    thresholds = (
+        cross_entropy.collapse_threshold(),
+        mse.collapse_threshold(),
+        cross_entropy.collapse_threshold(smoothing=SMOOTHING),
+    )
+    zero = results.on_grid("largest_logit") <= VANISHED
+    wrong = sum(int(np.sum(zero[i] != (kappa >= threshold))) for i, threshold in enumerate(thresholds))
+    return Diagram(results, _figure(results, lam, thresholds, K, n), {"cells": zero.size, "wrong": wrong})
+
+
+def _figure(results: Results, lam: np.ndarray, thresholds: tuple[float, ...], K: int, n: int) -> Figure:
+    logits = results.on_grid("largest_logit")
+    shown = np.where(logits > VANISHED, logits, np.nan)
+    norm = LogNorm(max(np.nanmin(shown), 1e-2), np.nanmax(shown))
+    with style():
+        figure = Figure(figsize=(9.6, 3.3), layout="constrained")
+        panels = figure.subplots(1, 3, sharey=True)
+        for panel, values, threshold, title in zip(panels, shown, thresholds, TITLES, strict=True):
+            mesh = draw_map(panel, lam, lam, values.T, norm)
+            product = threshold**2 / (K**2 * n)
+            span = np.array(ends(lam))
+            draw_line(panel, span, product / span, rf"$\kappa=K\sqrt{{n\lambda_W\lambda_H}}={threshold:g}$")
+            panel.set_title(title)
+            panel.set_xlabel(r"$\lambda_W$")
+            panel.set_aspect("equal")
+            panel.text(0.95, 0.95, "$WH=0$", transform=panel.transAxes, ha="right", va="top")
+            draw_legend(panel, "lower left")
+        panels[0].set_ylabel(r"$\lambda_H$")
+        figure.colorbar(mesh, ax=panels, label=r"$\max|WH|$", pad=0.015)
+    return figure

@@ -1,0 +1,82 @@
+"""Squared error over the decay of the bias: simplex ETF, what lies between, orthogonal frame."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from theory import mse
+from ufm.certify.certificate import Certificate
+from ufm.figures.phases.diagram import Diagram
+from ufm.figures.style import BLUE, GREEN, GREY, ORANGE, style
+from ufm.losses import MSE
+from ufm.problem import Problem
+from ufm.solve import Solution
+from ufm.sweep.driver import sweep
+from ufm.sweep.grid import grid
+
+COLOURS = (BLUE, ORANGE, GREEN)
+
+
+def class_cosine(problem: Problem, solution: Solution, certificate: Certificate) -> Mapping[str, float]:
+    """`cosine`: the mean cosine between rows of W; NaN where W = 0."""
+    W = solution.params.W
+    norms = np.linalg.norm(W, axis=1)
+    if np.min(norms) <= 1e-8:
+        return {"cosine": np.nan}
+    gram = W @ W.T / np.outer(norms, norms)
+    return {"cosine": float(np.mean(gram[~np.eye(problem.K, dtype=bool)]))}
+
+
+def frames_of_squared_error(
+    lam_b: Sequence[float] | None = None,
+    *,
+    kappas: Sequence[float] = (0.1, 0.3, 0.6),
+    K: int = 4,
+    n: int = 5,
+    d: int = 6,
+    **options: Any,
+) -> Diagram:
+    """Cosine between classifiers over lam_b: -1/(K-1) up to kappa/(1-kappa), rising to 0 as lam_b grows.
+
+    Args:
+        lam_b: ascending, > 0; default 31 points from 1e-2 to 1e3.
+        kappas: at most three strengths K sqrt(n lam_W lam_H) < 1.
+        K, n, d: sizes, d >= K.
+        options: of `ufm.sweep`, such as store or executor.
+    Returns:
+        Diagram. checks: "difference", the largest from the cosine of theory.
+    Source:
+        T8: structure Zhou et al. (ICML 2022), Tirer and Bruna (ICML 2022); the threshold is derived for this project.
+    """
+    x = np.logspace(-2, 3, 31) if lam_b is None else np.asarray(lam_b, float)
+    lam = [kappa / (K * np.sqrt(n)) for kappa in kappas]
+    base = Problem(K=K, n=n, d=d, lam_W=1.0, lam_H=1.0, lam_b=1.0, loss=MSE())
+    points = [{"lam_W": value, "lam_H": value} for value in lam]
+    results = sweep(grid(base, points, lam_b=x), columns=class_cosine, **options)
+    found = results.on_grid("cosine")
+    expected = np.array([[_cosine(K, n, d, value, decay) for decay in x] for value in lam])
+    with style():
+        figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+        axes = figure.subplots()
+        fine = np.geomspace(x[0], x[-1], 400)
+        for i, (kappa, value, colour) in enumerate(zip(kappas, lam, COLOURS, strict=False)):
+            axes.plot(fine, [_cosine(K, n, d, value, decay) for decay in fine], color=colour, zorder=1)
+            axes.plot(x, found[i], "o", color=colour, markersize=3.2, label=rf"$\kappa={kappa:g}$")
+            axes.axvline(kappa / (1.0 - kappa), color=colour, linewidth=0.7, linestyle=(0, (3, 3)), zorder=0)
+        for height, name, side in ((0.0, "orthogonal frame", "bottom"), (-1.0 / (K - 1), "simplex ETF", "top")):
+            axes.axhline(height, color=GREY, linewidth=0.6, zorder=0)
+            axes.text(x[-1], height, name, color=GREY, ha="right", va=side)
+        axes.set_xscale("log")
+        axes.set_ylim(-1.0 / (K - 1) - 0.04, 0.04)
+        axes.set_title(rf"Squared error, $K={K}$: dots solved, lines T8, dashes $\kappa/(1-\kappa)$")
+        axes.set_xlabel(r"$\lambda_b$")
+        axes.set_ylabel("cosine between rows of $W$")
+        axes.legend(loc="center left")
+    return Diagram(results, figure, {"difference": float(np.max(np.abs(found - expected)))})
+
+
+def _cosine(K: int, n: int, d: int, lam: float, lam_b: float) -> float:
+    gram = mse.global_minimum(K=K, n=n, d=d, lam_W=lam, lam_H=lam, lam_b=lam_b).quantities["gram_W"]
+    return float(gram[0, 1] / gram[0, 0])

@@ -1,0 +1,76 @@
+"""Minima on spheres over dimension and temperature: how far the classes part, and how many starts get there."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from ufm.figures.phases.diagram import Diagram, draw_rows
+from ufm.figures.style import INK, style
+from ufm.models import normalized
+from ufm.problem import Problem
+from ufm.sweep.case import Case
+from ufm.sweep.driver import sweep
+from ufm.sweep.grid import grid
+from ufm.sweep.results import Results
+
+SAME = 1e-9  # relative: values of solves that are counted as one
+
+
+def sphere_minima(
+    temperatures: Sequence[float] | None = None,
+    *,
+    K: int = 6,
+    dimensions: Sequence[int] | None = None,
+    starts: int = 12,
+    **options: Any,
+) -> Diagram:
+    """Lowest of many starts of cross-entropy on spheres, as the margin m with f = log(1 + (K-1) e^(-tau m)).
+
+    Args:
+        temperatures: ascending tau, which multiplies the logits; default 13 points from 1 to 16 (at larger ones f is
+            below what a gradient of 1e-14 resolves).
+        K: classes, one feature each. dimensions: ascending d; default 2 .. K.
+        starts: random starts for each (d, tau).
+        options: of `ufm.sweep`, such as store or executor.
+    Returns:
+        Diagram. checks: "excess", how far the margin exceeds K/(K-1) at most (rounding); "shortfall", how far it stays
+        below where d >= K-1.
+    Source:
+        1.1: K/(K-1) bounds the margin for every d, and is reached from d = K-1 on; derived for this project.
+    """
+    tau = np.logspace(0, np.log10(16.0), 13) if temperatures is None else np.asarray(temperatures, float)
+    d = np.arange(2, K + 1) if dimensions is None else np.asarray(dimensions)
+    base = Case(Problem(K=K, n=1, d=K, model=normalized(1.0)), gtol=1e-14)
+    results = sweep(grid(base, d=d.tolist(), tau=tau, key=range(starts)), **options)
+    margin = -np.log(np.expm1(np.nanmin(results.on_grid("value"), axis=2)) / (K - 1)) / tau
+    ideal = K / (K - 1)
+    checks = {
+        "excess": float(np.max(margin - ideal)),
+        "shortfall": float(np.max(ideal - margin[d >= K - 1], initial=0.0)),
+    }
+    return Diagram(results, _figure(results, margin, d, tau, K), checks)
+
+
+def _figure(results: Results, margin: np.ndarray, d: np.ndarray, tau: np.ndarray, K: int) -> Figure:
+    values = results.on_grid("value")
+    lowest = np.nanmin(values, axis=2, keepdims=True)
+    share = np.mean(values <= lowest + SAME * np.abs(lowest), axis=2)
+    panels = (
+        (margin, Normalize(float(np.min(margin)), K / (K - 1)), "Margin of the lowest minimum found", "margin $m$"),
+        (share, Normalize(0.0, 1.0), "Starts that reach it", "share"),
+    )
+    with style():
+        figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+        for axes, (shown, norm, title, label) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
+            mesh = draw_rows(axes, tau, d, shown, norm)
+            axes.axhline(np.sum(d < K - 1) - 0.5, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
+            axes.minorticks_off()
+            axes.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
+            axes.set_title(f"{title}, $K={K}$")
+            axes.set_xlabel(r"$\tau$")
+            axes.set_ylabel("$d$")
+            figure.colorbar(mesh, ax=axes, label=label)
+    return figure

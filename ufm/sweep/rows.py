@@ -1,0 +1,123 @@
+"""A chunk of cases to rows: solved, certified, measured. What one case does never harms the others."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ufm.certify.certificate import Certificate, certify
+from ufm.collapse import collapse
+from ufm.precision import exact
+from ufm.problem import Problem
+from ufm.solve import Solution, solve
+from ufm.status import Status
+from ufm.sweep.case import Case
+from ufm.sweep.version import code_version, installed
+
+Row = dict[str, Any]  # numbers, text, and arrays of the extra columns
+Columns = Callable[[Problem, Solution, Certificate], Mapping[str, Any]]
+
+FAILED, OUT_OF_MEMORY, WORKER_DIED = "FAILED", "OUT_OF_MEMORY", "WORKER_DIED"
+FAULTS = (FAILED, OUT_OF_MEMORY, WORKER_DIED)  # not an answer of the solver: a later run tries again
+
+SOLVED = ("value", "grad_norm", "steps", "evaluations", "escapes")
+CERTIFIED = ("gap", "lower_bound", "smallest_eigenvalue", "index", "nullity", "symmetry", "dual_ratio")
+COLLAPSE = (
+    "nc1", "nc1_trace", "rank", "nc2_equinorm_H", "nc2_equinorm_W", "nc2_equiangular_H", "nc2_equiangular_W",
+    "nc2_gram_H", "nc2_gram_W", "nc3", "nc4", "margin_min", "margin_mean", "accuracy",
+)  # fmt: skip
+NUMBERS = (*SOLVED, *CERTIFIED, "largest_logit", "W_sq", "H_sq", *COLLAPSE)
+BLANK: Row = {
+    "status": FAILED,
+    "verdict": "",
+    **dict.fromkeys(NUMBERS, np.nan),
+    "seconds": np.nan,
+    "seed": 0,
+    "chunk": 0,
+    "message": "",
+    "code": "",
+    "jax": "",
+    "numpy": "",
+}  # what every row has, in the order of the columns
+VANISHED = 1e-8  # logits of at most this size are zero: what is left of their directions is rounding
+CRITICAL = {"float64": 1e-8, "float32": 1e-5}  # as in the report of `ufm solve`
+
+
+def run_chunk(cases: Sequence[Case], size: int, columns: Columns | None = None) -> list[Row]:
+    """The rows of these cases, in order.
+
+    Args:
+        cases: of one static shape, at most `size`.
+        size: what a chunk is padded to where problems are solved together, so that a row's bits do not depend on how
+            many are left; halved, and recorded so, while the machine lacks the memory.
+        columns: further entries of a row from (problem, solution, certificate); numbers, text or arrays.
+    """
+    try:
+        with exact():
+            return [_row(case, size, columns) for case in cases]
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        if size == 1:
+            return [failed_row(case, 1, OUT_OF_MEMORY, str(error)) for case in cases]
+    smaller = size // 2  # outside of the handler, which keeps what did not fit alive
+    parts = (cases[first : first + smaller] for first in range(0, len(cases), smaller))
+    return [row for part in parts for row in run_chunk(part, smaller, columns)]
+
+
+def _row(case: Case, size: int, columns: Columns | None) -> Row:
+    """One case; anything that it raises, but a lack of memory, becomes the row's message."""
+    clock = time.perf_counter()
+    row = _blank(case, size)
+    try:
+        start = case.start(case.problem, case.key)
+        solution = solve(
+            case.problem, start=start, solver=case.solver, gtol=case.gtol, max_steps=case.max_steps, dtype=case.dtype
+        )
+        row |= {"status": solution.status.name, "message": solution.message}
+        row |= {name: getattr(solution, name) for name in SOLVED}
+        if solution.status is not Status.NONFINITE:
+            certificate = certify(case.problem, solution.params, gtol=max(CRITICAL[case.dtype], solution.gtol))
+            row |= {"verdict": certificate.verdict.name}
+            row |= {name: _number(getattr(certificate, name)) for name in CERTIFIED}
+            row |= _measured(case.problem, solution)
+            if columns is not None:
+                row |= columns(case.problem, solution, certificate)
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        row |= {"status": FAILED, "message": f"{type(error).__name__}: {error}"}
+    return row | {"seconds": time.perf_counter() - clock}
+
+
+def failed_row(case: Case, size: int, status: str, message: str) -> Row:
+    """The row of a case that was given up."""
+    return _blank(case, size) | {"status": status, "message": message}
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether NumPy or the compiler's runtime ran out of memory."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def _blank(case: Case, size: int) -> Row:
+    made = {"seed": int(case.key), "chunk": size, "code": code_version()}
+    return BLANK | made | {name: installed(name) for name in ("jax", "numpy")}
+
+
+def _measured(problem: Problem, solution: Solution) -> Row:
+    W, H, b = solution.params
+    logits = H.T @ H if W is None else W @ H
+    largest = float(np.max(np.abs(logits)))
+    row: Row = {"largest_logit": largest, "H_sq": float(np.sum(H**2))}
+    if W is not None:
+        row["W_sq"] = float(np.sum(W**2))
+    if largest > VANISHED and problem.targets is None:  # collapse is about classes
+        found = collapse(H, problem.labels, W, b)
+        row |= {name: getattr(found, name) for name in COLLAPSE}
+    return row
+
+
+def _number(value: Any) -> Any:
+    return np.nan if value is None else value
