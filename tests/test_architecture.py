@@ -84,6 +84,22 @@ def test_public_names_are_documented():
     assert all(getattr(ufm, name).__doc__ for name in names)
 
 
+def test_structures_of_different_classes_differ():
+    """Else a compiled function of one may be run on another: see ufm.tree.register."""
+    import ufm
+    from ufm import spaces
+
+    values = [
+        *[getattr(ufm, name)() for name in ("MSE", "PickAllLabel", "SupCon", "CrossEntropy", "Focal", "RescaledMSE")],
+        *[spaces.Euclidean(), spaces.Nonnegative(), spaces.Spheres(1.0), spaces.Budget(1.0), spaces.Fixed(1.0)],
+        *[ufm.DeepLinear((3,)), ufm.DeepReLU((3,)), ufm.Bilinear(), ufm.relu_features(), ufm.contrastive()],
+    ]
+    structures = [jax.tree.structure(value) for value in values]
+    for i, structure in enumerate(structures):
+        assert [j for j, other in enumerate(structures) if structure == other] == [i]
+    assert not any("register_dataclass" in path.read_text() for path in FILES if path.name != "tree.py")
+
+
 def test_calls_restore_the_settings():
     import ufm
 

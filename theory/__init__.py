@@ -18,6 +18,16 @@ Another normalisation comes in through a named converter of `theory.conversions`
     regression        mean squared error with real targets, in their covariance
     fixed_classifier  only features are free: budgets, decay, dot regression; margins; the nearest-mean rule
 
+Deep models, M matrices instead of one, squared loss unless said otherwise:
+
+    deep_linear       any depth, widths and class sizes: global minimum, thresholds of collapse
+    deep_landscape    zero and its trap, local minima that are not global, saddles
+    schatten          factors of a product with the least decay
+    deep_relu         ReLU between the matrices: neural collapse, its cost, where it is optimal
+    srg               solutions of lower rank and cost, on the edges of a complete graph
+    deep_cross_entropy  linear layers: simplex ETF, polygon and cross-polytope
+    progressive       collapse over the layers of a trained linear network
+
 On spheres, |w_k| = |h_i| = 1 and logits tau W h_i, or |z_i|^2 = rho2, without decay:
 
     spheres           cross-entropy, d >= K-1: global minimum, Riemannian Hessian spectrum; a lower bound for every d
@@ -50,6 +60,10 @@ from theory import (
     contrastive_losses,
     conversions,
     cross_entropy,
+    deep_cross_entropy,
+    deep_landscape,
+    deep_linear,
+    deep_relu,
     dynamics,
     etf_ray,
     fixed_classifier,
@@ -61,15 +75,18 @@ from theory import (
     mse,
     multilabel,
     orthoplex,
+    progressive,
     reductions,
     regression,
     relu_features,
     rescaled_mse,
     residual,
+    schatten,
     seli,
     softmax_codes,
     sphere_calculus,
     spheres,
+    srg,
 )
 from theory.prediction import NotApplicable, Prediction, Spectrum, expand
 
@@ -85,6 +102,10 @@ __all__ = [
     "contrastive_losses",
     "conversions",
     "cross_entropy",
+    "deep_cross_entropy",
+    "deep_landscape",
+    "deep_linear",
+    "deep_relu",
     "dynamics",
     "etf_ray",
     "expand",
@@ -97,13 +118,16 @@ __all__ = [
     "mse",
     "multilabel",
     "orthoplex",
+    "progressive",
     "reductions",
     "regression",
     "relu_features",
     "rescaled_mse",
     "residual",
+    "schatten",
     "seli",
     "softmax_codes",
     "sphere_calculus",
     "spheres",
+    "srg",
 ]

@@ -20,15 +20,15 @@ class Prediction:
         quantities: any of
             "value"      f*, float; with norm budgets or margin constraints the least objective that they allow
             "data_loss"  (1/N) sum loss at the minimiser, float
-            "W_sq"       |W|_F^2, float
+            "W_sq"       |W|_F^2, float; of a deep model [M], of W_1, ..., W_M
             "H_sq"       |H|_F^2, float
             "b"          [K] bias. For cross-entropy with lam_b = 0 it is defined up to a multiple of the ones vector:
                          the zero-mean representative. Absent if the model has no bias.
-            "gram_W"     [K, K] W W^T
+            "gram_W"     [K, K] W W^T; of a deep model that of W_M
             "gram_M"     [K, K] M^T M, M [d, K] the class means (all features of a class coincide with their mean)
             "logits"     [K, K] W M, column k for class k, bias not included. With label sets instead of classes
                          [K, T] and gram_M [T, T], in the order of `multilabel.label_sets`.
-            "sigma_Z"    [K] singular values of Z = W H, descending, zero-padded
+            "sigma_Z"    [K] singular values of Z = W H (W_M ... W_1 H), descending, zero-padded
             "margin"     min over k, j != k of (W M + b)_kk - (W M + b)_jk, bias included, float
             "nullity"    int, dimension of the null space of the Hessian at the minimiser
             Under a temperature tau the logits are tau W H: so read "logits", "sigma_Z" and "margin" then. On spheres

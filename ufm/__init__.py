@@ -6,6 +6,8 @@ from ufm.certify.certificate import Certificate, Verdict, certify
 from ufm.certify.curvature import hessian_spectrum
 from ufm.collapse import Collapse, collapse
 from ufm.flow import Flow, gradient_flow
+from ufm.landscape import Atlas, CriticalPoint, atlas
+from ufm.layers import layer_collapse, layer_features
 from ufm.losses import (
     MSE,
     CrossEntropy,
@@ -19,6 +21,8 @@ from ufm.losses import (
 )
 from ufm.models import (
     Bilinear,
+    DeepLinear,
+    DeepReLU,
     Gram,
     contrastive,
     fixed_classifier,
@@ -47,13 +51,17 @@ from ufm.verify.compare import Comparison, compare
 __all__ = [
     "LBFGS",
     "MSE",
+    "Atlas",
     "BestFound",
     "Bilinear",
     "Case",
     "Certificate",
     "Collapse",
     "Comparison",
+    "CriticalPoint",
     "CrossEntropy",
+    "DeepLinear",
+    "DeepReLU",
     "DotRegression",
     "ETFStart",
     "FirstOrder",
@@ -77,6 +85,7 @@ __all__ = [
     "TrustRegion",
     "UserLoss",
     "Verdict",
+    "atlas",
     "best_found",
     "certify",
     "collapse",
@@ -88,6 +97,8 @@ __all__ = [
     "grid",
     "hessian_spectrum",
     "label_sets",
+    "layer_collapse",
+    "layer_features",
     "layer_peeled",
     "merge_stores",
     "metrics",

@@ -29,6 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import xlogy
 
+from ufm import tree
 from ufm.checks import as_real, untraced, whole
 
 
@@ -52,7 +53,7 @@ class Loss(Protocol):
     def __call__(self, Z: Any, Y: Any) -> Any: ...
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class CrossEntropy:
     """Cross entropy with label smoothing: logsumexp(z) - <t, z> + const, t = (1 - smoothing) y + smoothing / K.
@@ -112,7 +113,7 @@ class CrossEntropy:
         return (1.0 - self.smoothing) * Y + self.smoothing / (classes * np.ones_like(Y)).sum(axis=0)
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class MSE:
     """Half the squared error, 1/2 |z - y|^2 per sample (targets may be any real vectors)."""
@@ -160,7 +161,7 @@ class MSE:
         return G
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class RescaledMSE:
     """1/2 [k (z_y - M)^2 + sum_{j != y} z_j^2]: the right class weighs k and should reach M.
@@ -197,7 +198,7 @@ class RescaledMSE:
         return G
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class Focal:
     """-(1 - p_y)^gamma log p_y with p = softmax(z); gamma = 0 is cross-entropy. Not convex for gamma > 0.
@@ -250,7 +251,7 @@ class Focal:
         return G
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class PickAllLabel:
     """sum_{c in S} CE(z, c) = |S| logsumexp(z) - sum_{c in S} z_c for a sample with the label set S.
@@ -292,7 +293,7 @@ class PickAllLabel:
         return _mix(G + Y, np.outer(marginal, Y.sum(axis=0)) / np.sum(marginal), G, Y)
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class DotRegression:
     """(z_y - target)^2 / (2 target): only the right logit is asked to reach its largest value.
@@ -324,7 +325,7 @@ class DotRegression:
         return G
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class SupCon:
     """Mean over positives p of logsumexp_{j != i} z_ji - z_pi for each anchor i: supervised contrastive loss.
@@ -363,7 +364,7 @@ class SupCon:
         return G
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class UserLoss:
     """Any differentiable `function(Z, Y) -> [N]`; `Problem(loss=function)` wraps it with nothing asserted.

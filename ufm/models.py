@@ -2,20 +2,24 @@
 
     Bilinear(W, H, tau)    Z = tau W H, W and H each in a space of ufm.spaces; the default is weight decay on both
     Gram(H, tau)           Z = tau H^T H, features alone (contrastive losses)
+    DeepLinear(widths)     Z = W_M ... W_1 H, decay on every matrix
+    DeepReLU(widths)       Z = W_M relu(W_(M-1) ... relu(W_1 H))
 
 The functions name the models of the literature. tau and the numbers of the spaces are leaves of the pytree.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import jax
 import numpy as np
 
+from ufm import tree
 from ufm.spaces import Budget, Euclidean, Fixed, Nonnegative, Space, Spheres
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class Bilinear:
     """Z = tau W H (+ b 1^T): classifier W [K, d] and features H [d, N], each in its space; tau None is 1."""
@@ -24,13 +28,18 @@ class Bilinear:
     H: Space = field(default_factory=Euclidean)
     tau: Any = None
     classifier: ClassVar[bool] = True
+    deep: ClassVar[bool] = False
+
+    def matrices(self, K: int, d: int) -> Any:
+        """The shape of W."""
+        return K, d
 
     def logits(self, W: Any, H: Any) -> Any:
         """tau W H."""
         return W @ H if self.tau is None else self.tau * (W @ H)
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class Gram:
     """Z = tau H^T H [N, N]: similarities of the features with each other; there is no W."""
@@ -39,10 +48,99 @@ class Gram:
     tau: Any = None
     W: ClassVar[None] = None
     classifier: ClassVar[bool] = False
+    deep: ClassVar[bool] = False
+
+    def matrices(self, K: int, d: int) -> Any:
+        """There is no W."""
+        return None
 
     def logits(self, W: Any, H: Any) -> Any:
         """tau H^T H."""
         return H.T @ H if self.tau is None else self.tau * (H.T @ H)
+
+
+@tree.register
+@dataclass(frozen=True, eq=False)
+class DeepLinear:
+    """Z = W_M ... W_1 H (+ b 1^T): W = (W_1, ..., W_M), W_1 next to H [d, N], weight decay on every factor.
+
+    Args:
+        widths: (d_2, ..., d_M) of the hidden layers between the matrices; W_l is [d_(l+1), d_l] with d_1 = d of the
+            problem and d_(M+1) = K. () is the one-layer model with W = (W_1,).
+    Source:
+        Tirer and Bruna (ICML 2022), Dang et al. (ICML 2023), Sukenik et al. (NeurIPS 2023).
+    """
+
+    widths: Any = field(default=(), metadata={"static": True})
+    W: ClassVar[Space] = Euclidean()
+    H: ClassVar[Space] = Euclidean()
+    tau: ClassVar[None] = None
+    classifier: ClassVar[bool] = True
+    deep: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.widths, list):
+            object.__setattr__(self, "widths", tuple(self.widths))
+
+    def matrices(self, K: int, d: int) -> Any:
+        """The shapes of W_1, ..., W_M."""
+        return _matrices(K, d, self.widths)
+
+    def layers(self, W: Any, H: Any) -> tuple[Any, ...]:
+        """(H, W_1 H, ..., W_(M-1) ... W_1 H): the features that each matrix sees."""
+        return _layers(lambda x: x, W, H)
+
+    def logits(self, W: Any, H: Any) -> Any:
+        """W_M ... W_1 H."""
+        return W[-1] @ self.layers(W, H)[-1]
+
+
+@tree.register
+@dataclass(frozen=True, eq=False)
+class DeepReLU:
+    """Z = W_M relu(W_(M-1) ... relu(W_1 H)) (+ b 1^T): as `DeepLinear`, with a ReLU after every matrix but the last.
+
+    f has kinks where a pre-activation is zero, and minima sit on them: the derivative used there is 0.
+
+    Args:
+        widths: as of `DeepLinear`.
+    Source:
+        Sukenik, Mondelli and Lampert (NeurIPS 2023, arXiv 2305.13165; 2024, arXiv 2405.14468).
+    """
+
+    widths: Any = field(default=(), metadata={"static": True})
+    W: ClassVar[Space] = Euclidean()
+    H: ClassVar[Space] = Euclidean()
+    tau: ClassVar[None] = None
+    classifier: ClassVar[bool] = True
+    deep: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.widths, list):
+            object.__setattr__(self, "widths", tuple(self.widths))
+
+    def matrices(self, K: int, d: int) -> Any:
+        """The shapes of W_1, ..., W_M."""
+        return _matrices(K, d, self.widths)
+
+    def layers(self, W: Any, H: Any) -> tuple[Any, ...]:
+        """(H, relu(W_1 H), ...): the features that each matrix sees."""
+        return _layers(jax.nn.relu, W, H)
+
+    def logits(self, W: Any, H: Any) -> Any:
+        """W_M times the features of the last layer."""
+        return W[-1] @ self.layers(W, H)[-1]
+
+
+def _matrices(K: int, d: int, widths: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple(zip((*widths, K), (d, *widths), strict=True))
+
+
+def _layers(activation: Callable[[Any], Any], W: Any, H: Any) -> tuple[Any, ...]:
+    features = [H]
+    for matrix in W[:-1]:
+        features.append(activation(matrix @ features[-1]))
+    return tuple(features)
 
 
 def normalized(tau: Any) -> Bilinear:

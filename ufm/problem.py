@@ -10,20 +10,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ufm import tree
 from ufm.losses import CrossEntropy, UserLoss
 from ufm.models import Bilinear
 from ufm.spaces import Columns, Space
 
 
 class Params(NamedTuple):
-    """A point: W [K, d] classifier (None without one), H [d, N] features (columns are samples), b [K] or None."""
+    """A point: W [K, d] classifier (None without one), H [d, N] features (columns are samples), b [K] or None.
+
+    Of a deep model W is the tuple of its matrices (W_1, ..., W_M), W_1 next to the features.
+    """
 
     W: Any
     H: Any
     b: Any
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class Problem:
     """f(W, H, b) = (1/N) sum_i loss(W h_i + b, y_i) + lam_W/2 |W|^2 + lam_H/2 |H|^2 + lam_b/2 |b|^2.
@@ -36,12 +40,13 @@ class Problem:
         K: classes (rows of the logits), >= 2; with real targets >= 1.
         n: samples per group, an int (balanced) or a sequence with one size for each group.
         d: feature dimension.
-        lam_W, lam_H: weight decays, > 0; None for a block whose space has no decay (see `model`).
+        lam_W, lam_H: weight decays, > 0; None for a block whose space has no decay (see `model`). Of a deep model
+            lam_W is one decay for all matrices, or a tuple with one for each.
         lam_b: None for a model without bias, 0.0 for a free bias, > 0 for a regularised one.
         loss: CrossEntropy(smoothing), MSE(), ..., UserLoss(...) or any function (Z [K, N], Y [K, N]) -> [N].
         model: where W and H live and how they make logits: Bilinear() for the model above, or one of
             normalized(tau), normalized_features(tau), fixed_classifier(W), layer_peeled(E_W, E_H), relu_features(),
-            contrastive(temperature).
+            contrastive(temperature), DeepLinear(widths), DeepReLU(widths).
         targets: [K, C] one column for each of C groups; None for the K classes themselves (one-hot columns).
             Label sets: `ufm.label_sets`. Regression: targets Y [K, N] and n=1.
         merged: the samples of a group are one column, sqrt(n_c) times their common feature, in isometric
@@ -67,6 +72,8 @@ class Problem:
             object.__setattr__(self, "n", self.n.tolist())
         if isinstance(self.n, list):
             object.__setattr__(self, "n", tuple(self.n))
+        if isinstance(self.lam_W, list):
+            object.__setattr__(self, "lam_W", tuple(self.lam_W))
 
     @property
     def C(self) -> int:
@@ -104,7 +111,7 @@ class Problem:
         return jnp.asarray(self.targets, dtype)[:, self.labels]
 
     def logits(self, params: Params) -> jax.Array:
-        """Z = W H + b 1^T of the bilinear model, [K, columns of H]; tau H^T H of features alone."""
+        """Z = W H + b 1^T of the bilinear model, [K, columns of H]; tau H^T H of features alone; W_M ... W_1 H."""
         Z = self.model.logits(params.W, params.H)
         if self.merged:
             Z = Z / jnp.sqrt(jnp.asarray(self.sizes, Z.dtype))
@@ -123,8 +130,12 @@ class Problem:
         """lam_W/2 |W|^2 + lam_H/2 |H|^2 + lam_b/2 |b|^2, of the blocks that decay."""
         terms = [
             lam * jnp.sum(x**2)
-            for x, lam, space in ((params.W, self.lam_W, self.model.W), (params.H, self.lam_H, self.model.H))
+            for block, decays, space in (
+                (params.W, self.lam_Ws, self.model.W),
+                (params.H, (self.lam_H,), self.model.H),
+            )
             if space is not None and space.decays
+            for x, lam in zip(jax.tree.leaves(block), decays, strict=True)
         ]
         if params.b is not None:
             terms.append(self.lam_b * jnp.sum(params.b**2))
@@ -136,9 +147,21 @@ class Problem:
         return 1.0 if self.model.tau is None else self.model.tau
 
     @property
-    def euclidean(self) -> bool:
-        """W and H range over all matrices, with weight decay on both: the model of the duality and of the spectra."""
+    def lam_Ws(self) -> tuple[Any, ...]:
+        """The decay of each matrix of W, W_1 first."""
+        if isinstance(self.lam_W, tuple):
+            return self.lam_W
+        return (self.lam_W,) * (len(self.model.matrices(self.K, self.d)) if self.model.deep else 1)
+
+    @property
+    def flat(self) -> bool:
+        """W and H range over all matrices, with weight decay on both."""
         return all(space is not None and space.decays and space.rotates for space in (self.model.W, self.model.H))
+
+    @property
+    def euclidean(self) -> bool:
+        """The same with logits tau W H: the model of the duality and of the spectra."""
+        return self.flat and not self.model.deep
 
     @property
     def coercive(self) -> bool:
@@ -168,8 +191,12 @@ class Problem:
         """One positive weight per block, in which the Hessian is well conditioned (T19: sqrt(lam) scaled variables)."""
         W, H = self.columns()
         floor = self.nu * (self.N / self.C) ** 0.5 if self.euclidean else 1 / self.K
+        if self.model.deep:  # at critical points every factor has the same share of the decay (L6)
+            weight = self.lam_Ws
+        else:
+            weight = None if self.model.W is None else self.model.W.weight(self.lam_W, W)
         return Params(
-            None if self.model.W is None else self.model.W.weight(self.lam_W, W),
+            weight,
             self.model.H.weight(self.lam_H, H),
             None if self.lam_b is None else self.lam_b + jnp.minimum(floor, 1 / self.K),
         )
@@ -177,7 +204,8 @@ class Problem:
     def stiffness(self) -> float:
         """The scale of the Hessian's eigenvalues: nu with decay on both blocks, the metric's geometric mean else."""
         W, H, _ = self.metric()
-        return float(H if W is None else (W * H) ** 0.5)
+        weights = [*jax.tree.leaves(W), H]
+        return float(math.prod(float(weight) ** (1 / len(weights)) for weight in weights))
 
     def columns(self) -> tuple[Columns, Columns]:
         """What the rows of W and the columns of H stand for."""
@@ -188,10 +216,10 @@ class Problem:
         return Columns(np.ones(self.K), np.ones(self.K), self.K), Columns(np.ones(self.N), share, self.N)
 
     def shapes(self) -> Params:
-        """The shape of each block of the parameters."""
+        """The shape of each block of the parameters; of a deep model W is the tuple of the shapes of its matrices."""
         columns = self.C if self.merged else self.N
         return Params(
-            (self.K, self.d) if self.model.classifier else None,
+            self.model.matrices(self.K, self.d),
             (self.d, columns),
             None if self.lam_b is None else (self.K,),
         )
@@ -203,7 +231,7 @@ class Problem:
 
     def dimension(self) -> int:
         """Number of variables in W, H and b together."""
-        return sum(math.prod(shape) for shape in self.shapes() if shape is not None)
+        return sum(jax.tree.leaves(tree.map_shapes(math.prod, self.shapes())))
 
     def astype(self, dtype: Any) -> "Problem":
         """The same problem with every leaf a NumPy array of this dtype."""
@@ -211,15 +239,19 @@ class Problem:
 
     def _blockwise(self, act: Callable[..., Any], *points: Params) -> Params:
         """`act(space, columns, blocks...)` on the rows of W and the columns of H; b of the last point unchanged."""
-        W, H = self.columns()
+        _, H = self.columns()
         dtype = points[0].H.dtype
 
         def on(space: Space, columns: Columns, *blocks: Any) -> Any:
             typed = Columns(columns.multiplicity.astype(dtype), columns.share.astype(dtype), columns.mass)
             return act(space, typed, *blocks)
 
+        def on_rows(*matrices: Any) -> Any:
+            ones = np.ones(len(matrices[0]))
+            return on(self.model.W, Columns(ones, ones, len(ones)), *[matrix.T for matrix in matrices]).T
+
         return Params(
-            None if self.model.W is None else on(self.model.W, W, *[p.W.T for p in points]).T,
+            jax.tree.map(on_rows, *[p.W for p in points]),
             on(self.model.H, H, *[p.H for p in points]),
             points[-1].b,
         )

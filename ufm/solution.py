@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import jax
 import numpy as np
 
 from ufm.problem import Params
@@ -62,7 +63,7 @@ class Solution:
     def params(self) -> Params:
         """W [K, d], H [d, N] (columns by class), b [K] or None, of the full problem; made when first asked for."""
         dtype = self.point.H.dtype
-        return Params(*[None if x is None else x.astype(dtype, copy=False) for x in self.reduction.lift(self.point)])
+        return jax.tree.map(lambda x: x.astype(dtype, copy=False), self.reduction.lift(self.point))
 
 
 @dataclass(frozen=True)

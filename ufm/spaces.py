@@ -20,9 +20,10 @@ separable: every column is constrained for itself.
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+
+from ufm import tree
 
 
 class Columns(NamedTuple):
@@ -52,7 +53,7 @@ class Space(Protocol):
     def least(self, u: np.ndarray, lam: float | None, columns: Columns) -> float: ...
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class Euclidean:
     """All of R^(d x m), with weight decay."""
@@ -83,7 +84,7 @@ class Euclidean:
         return -float(np.sum(u**2)) / (2 * _number(lam))
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class Spheres:
     """Every column on a sphere: |x_i| = radius (times sqrt(multiplicity) where a column stands for several samples).
@@ -121,7 +122,7 @@ class Spheres:
         return -float(self.radius) * float(np.sum(np.sqrt(_inner(u, u) * columns.multiplicity)))
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class Budget:
     """A norm budget that is used up: the mean over groups of the mean over their columns of |x_i|^2 is `mean_square`.
@@ -167,7 +168,7 @@ class Budget:
         return float(self.mean_square) * float(np.sum(columns.multiplicity / columns.share))
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class Nonnegative:
     """Every entry >= 0 (features after a ReLU), with weight decay. A zero entry that wants to fall is not free."""
@@ -198,7 +199,7 @@ class Nonnegative:
         return -float(np.sum(np.minimum(u, 0.0) ** 2)) / (2 * _number(lam))
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class Fixed:
     """One point: the block is not optimised.

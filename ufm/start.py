@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ufm import tree
 from ufm.certify.minorant import class_gradient, without_sums
 from ufm.certify.point import examine
 from ufm.checks import positive, untraced
@@ -19,7 +20,8 @@ from ufm.validation import check_params, check_problem
 def random_start(problem: Problem, key: Any = 0, scale: float = 1.0) -> Params:
     """Gaussian entries: W and H of variance scale^2 / d (rows and columns of norm about scale), b of scale^2 / K.
 
-    Projected on the model's spaces where there are any: on spheres the directions are uniform, whatever the scale.
+    Of a deep model every matrix has rows of norm about scale. Projected on the model's spaces where there are any: on
+    spheres the directions are uniform, whatever the scale.
     Drawn in float64 whatever the precision of the solve, so that float32 and float64 see the same point.
 
     Args:
@@ -34,7 +36,7 @@ def random_start(problem: Problem, key: Any = 0, scale: float = 1.0) -> Params:
     shapes = problem.shapes()
     width, height = scale / np.sqrt(problem.d), scale / np.sqrt(problem.K)
     drawn = Params(
-        W=None if shapes.W is None else width * rng.standard_normal(shapes.W),
+        W=tree.map_shapes(lambda shape: scale / np.sqrt(shape[1]) * rng.standard_normal(shape), shapes.W),
         H=width * rng.standard_normal(shapes.H),
         b=None if shapes.b is None else height * rng.standard_normal(shapes.b),
     )
@@ -53,8 +55,8 @@ def etf_start(problem: Problem, scale: float = 1.0) -> Params:
     check_problem(problem, "etf_start", minimiser=False)
     positive(scale, "scale", "etf_start")
     K, d = problem.K, problem.d
-    if problem.targets is not None or not problem.model.classifier:
-        raise ValueError("etf_start: a simplex ETF start needs class labels and a classifier. Use random_start.")
+    if problem.targets is not None or not problem.model.classifier or problem.model.deep:
+        raise ValueError("etf_start: a simplex ETF start needs class labels and one classifier. Use random_start.")
     if d < K - 1:
         raise ValueError(
             f"etf_start: d={d} has no simplex ETF of K={K} classes. Pass d >= {K - 1}, or use random_start."
@@ -118,8 +120,7 @@ def perturb(problem: Problem, params: Any, key: Any = 0, scale: float = 1e-3) ->
     point = check_params(problem, params, "perturb")
     positive(scale, "scale", "perturb")
     rng = generator(key, "perturb")
-    moved = Params(*[None if x is None else x + scale * rng.standard_normal(x.shape) for x in point])
-    return problem.project(moved)
+    return problem.project(jax.tree.map(lambda x: x + scale * rng.standard_normal(x.shape), point))
 
 
 def generator(key: Any, who: str) -> np.random.Generator:

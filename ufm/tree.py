@@ -1,9 +1,34 @@
-"""Vector-space operations on pytrees of arrays."""
+"""Dataclasses as pytrees, and vector-space operations on pytrees of arrays."""
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.tree_util import GetAttrKey
+
+Class = TypeVar("Class", bound=type)
+
+
+def register(cls: Class) -> Class:
+    """A dataclass as a pytree: its fields are leaves, but for those with metadata static=True, which are structure.
+
+    The class is part of the structure. With `jax.tree_util.register_dataclass` the structures of two classes compare
+    equal where their static fields do, and then, when hashes meet in a cache, a function that was compiled for the one
+    class is run on the other.
+    """
+    static = [field.name for field in fields(cls) if field.metadata.get("static")]
+    leaves = [field.name for field in fields(cls) if not field.metadata.get("static")]
+
+    def flatten(x: Any) -> Any:
+        return [(GetAttrKey(name), getattr(x, name)) for name in leaves], (cls, *[getattr(x, name) for name in static])
+
+    def unflatten(structure: Any, values: Any) -> Any:
+        return cls(**dict(zip(leaves, values, strict=True)), **dict(zip(static, structure[1:], strict=True)))
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten, unflatten)
+    return cls
 
 
 def dot(x: Any, y: Any) -> jax.Array:
@@ -29,6 +54,11 @@ def multiply(x: Any, y: Any) -> Any:
 def max_abs(x: Any) -> jax.Array:
     """max |x_i| over all entries of all leaves; NaN if any entry is NaN."""
     return jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(x)]))
+
+
+def map_shapes(function: Callable[[tuple[int, ...]], Any], shapes: Any) -> Any:
+    """`function` of every shape (a tuple of ints) in a pytree of shapes."""
+    return jax.tree.map(function, shapes, is_leaf=lambda x: isinstance(x, tuple) and isinstance(x[0], int))
 
 
 def where(condition: Any, x: Any, y: Any) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ufm.checks import as_real, untraced, whole
 from ufm.losses import UserLoss
-from ufm.models import Bilinear, Gram
+from ufm.models import Bilinear, DeepLinear, DeepReLU, Gram
 from ufm.problem import Params, Problem
 from ufm.spaces import Budget, Fixed, Space, Spheres
 
@@ -44,7 +44,8 @@ def check_problem(problem: Any, who: str, dtype: Any = np.float64, *, minimiser:
     for name, space in (("lam_W", problem.model.W), ("lam_H", problem.model.H)):
         value = getattr(problem, name)
         if space is not None and space.decays:
-            _check_decay(name, value, who, dtype, zero=not minimiser)
+            for number in _decays(problem, name, who):
+                _check_decay(name, number, who, dtype, zero=not minimiser)
         elif value is not None:
             home = "no block" if space is None else f"a block in {type(space).__name__}"
             raise ValueError(
@@ -54,6 +55,17 @@ def check_problem(problem: Any, who: str, dtype: Any = np.float64, *, minimiser:
         _check_decay("lam_b", problem.lam_b, who, dtype, zero=True)
     _check_targets(problem, who)
     _check_loss(problem, who)
+
+
+def _decays(problem: Problem, name: str, who: str) -> tuple[Any, ...]:
+    """The decays that `name` holds: one, or of a deep model's W one for each matrix."""
+    value = getattr(problem, name)
+    if not isinstance(value, tuple) or name != "lam_W" or not problem.model.deep:
+        return (value,)
+    M = len(problem.model.matrices(problem.K, problem.d))
+    if len(value) != M:
+        raise ValueError(f"{who}: lam_W has {len(value)} decays for {M} matrices. Pass one float, or one for each.")
+    return value
 
 
 def _check_sizes(problem: Problem, who: str) -> None:
@@ -89,11 +101,16 @@ def _check_targets(problem: Problem, who: str) -> None:
 
 def _check_model(problem: Problem, who: str) -> None:
     model = problem.model
-    if not isinstance(model, Bilinear | Gram):
+    if not isinstance(model, Bilinear | Gram | DeepLinear | DeepReLU):
         raise TypeError(
             f"{who}: model={model!r} is not a model. Pass ufm.normalized(tau), ufm.relu_features(), ..., called, or "
             "ufm.Bilinear(W=..., H=..., tau=...) with spaces of ufm.spaces."
         )
+    if isinstance(model, DeepLinear | DeepReLU):
+        if not isinstance(model.widths, tuple):
+            raise TypeError(f"{who}: widths={model.widths!r} is not a tuple of widths. Pass e.g. (20, 20).")
+        for width in model.widths:
+            whole(width, "a width", who, 1, "a layer needs a neuron")
     tau = 1.0 if model.tau is None else as_real(model.tau)
     if tau is None or not (np.isfinite(tau) and tau > 0):
         raise ValueError(f"{who}: tau={model.tau!r} is not a finite positive number. Pass e.g. tau=10.0.")
@@ -206,7 +223,7 @@ def check_params(problem: Problem, params: Any, who: str, dtype: Any = np.float6
             absent = "this problem has no bias (lam_b=None)" if name == "b" else "this model has features alone"
             need = f"None: {absent}" if shape is None else f"an array of shape {shape}"
             raise ValueError(f"{who}: {name} must be {need}, got {'None' if value is None else 'an array'}.")
-        blocks.append(None if shape is None else _checked_block(value, name, shape, who, dtype))
+        blocks.append(_checked_blocks(value, name, shape, who, dtype))
     return _inside(problem, Params(*blocks), who)
 
 
@@ -214,13 +231,25 @@ def _inside(problem: Problem, params: Params, who: str) -> Params:
     """`params` moved onto the model's spaces by what is rounding, or a ValueError."""
     with np.errstate(all="ignore"):
         there = problem.project(params)
-    for name, x, y in zip(Params._fields, params, there, strict=True):
-        if x is None or np.array_equal(x, y):
-            continue
-        if not np.max(np.abs(x - y)) <= INSIDE * np.max(np.abs(y)):
-            space = type(getattr(problem.model, name)).__name__
-            raise ValueError(f"{who}: {name} is not in its space, {space}. Pass problem.project(params).")
+    for name, block, moved in zip(Params._fields, params, there, strict=True):
+        for x, y in zip(jax.tree.leaves(block), jax.tree.leaves(moved), strict=True):
+            if not np.array_equal(x, y) and not np.max(np.abs(x - y)) <= INSIDE * np.max(np.abs(y)):
+                space = type(getattr(problem.model, name)).__name__
+                raise ValueError(f"{who}: {name} is not in its space, {space}. Pass problem.project(params).")
     return there
+
+
+def _checked_blocks(value: Any, name: str, shape: Any, who: str, dtype: Any) -> Any:
+    """One array, None, or the tuple of a deep model's matrices."""
+    if shape is None:
+        return None
+    if isinstance(shape[0], int):
+        return _checked_block(value, name, shape, who, dtype)
+    if not isinstance(value, tuple | list) or len(value) != len(shape):
+        got = f"{len(value)} of them" if isinstance(value, tuple | list) else type(value).__name__
+        raise ValueError(f"{who}: {name} must be a tuple of {len(shape)} matrices, W_1 first, got {got}.")
+    pairs = enumerate(zip(value, shape, strict=True), start=1)
+    return tuple(_checked_block(x, f"{name}_{layer}", size, who, dtype) for layer, (x, size) in pairs)
 
 
 def _checked_block(value: Any, name: str, shape: tuple[int, ...], who: str, dtype: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ufm.certify.deep import deep_bound
 from ufm.certify.duality import local_bound as duality_bound
 from ufm.certify.fixed import fixed_bound
 from ufm.certify.margin import margin_bound
@@ -22,7 +23,10 @@ def local_bound(problem: Problem, point: Point) -> LowerBound:
     other spaces, features alone         the slack matrix (1.3)
     W fixed                              the tangent plane over the features
     focal loss                           one dimension (T12, T13)
+    deep models                          singular values (squared loss, exact for linear layers), or the mean margin
     """
+    if problem.model.deep:
+        return max(LowerBound(0.0, "the loss is not negative"), deep_bound(problem), key=lambda bound: bound.value)
     if not problem.loss.convex:
         if problem.loss.margin_bound is not None:
             return margin_bound(problem, point)
@@ -37,8 +41,8 @@ def is_closed(point: Point, bound: LowerBound) -> bool:
 
 
 def has_both_decays(problem: Problem) -> bool:
-    """W and H both decay: with free or non-negative entries, but no fixed norms."""
-    return problem.model.classifier and problem.coercive
+    """One W and H that both decay: with free or non-negative entries, but no fixed norms."""
+    return problem.model.classifier and problem.coercive and not problem.model.deep
 
 
 def _bounds(problem: Problem, point: Point) -> list[LowerBound]:

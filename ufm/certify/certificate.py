@@ -1,17 +1,21 @@
 """What a point is, with every number that the verdict rests on."""
 
+import itertools
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+import jax
 import numpy as np
 
 from ufm.certify.curvature import curvature
 from ufm.certify.escape import escape_direction
+from ufm.certify.kinks import BELOW, kinks, returned
 from ufm.certify.point import Point, check_finite, dual_ratio, examine
 from ufm.certify.relaxation import lower_bound
 from ufm.certify.spectrum import Curvature
 from ufm.checks import positive
+from ufm.models import DeepLinear, DeepReLU
 from ufm.problem import Params, Problem
 from ufm.spaces import Budget
 from ufm.validation import check_params, check_problem
@@ -26,6 +30,10 @@ class Verdict(IntEnum):
     DEGENERATE: critical, but the second order does not decide: zero modes beyond the symmetries, or not counted, or
         features at zero that nothing holds there.
     NOT_CRITICAL: the gradient is above the tolerance.
+
+    With ReLUs a minimum can sit on kinks of f, where the gradient is no test. Where it is not zero, or pre-activations
+    are, descents from perturbed points decide: LOCAL_MINIMUM if all return and none ends lower (measured, not proved),
+    else DEGENERATE or NOT_CRITICAL. GLOBAL_MINIMUM is proved by the bound alone, at kinks too.
 
     Critical, eigenvalues and zero modes refer to the tangent space of the model's spaces at the point; of features
     >= 0, to the face of those that are free.
@@ -50,7 +58,8 @@ class Certificate:
         nuclear_excess: lam_W/2 |W|^2 + lam_H/2 |H|^2 - nu |tau WH|_*, >= 0, and 0 at every critical point (T1, T2).
         dual_ratio: |G|_2 / nu, G the gradient in the logits; with a convex loss a critical point is a global
             minimum if it is <= 1, and only if unless d cuts the rank (T3, T9).
-            These three are NaN unless W and H range over all matrices with decay on both.
+            These three are NaN unless W and H range over all matrices with decay on both; of a deep linear model the
+            balance is the largest |lam_l W_l W_l^T - lam_(l+1) W_(l+1)^T W_(l+1)|_F, H the innermost factor (L6).
         lower_bound: a number <= f* (-inf if nothing is proved); bound_method: where it comes from.
         gap: value - lower_bound >= f - f*.
         smallest_eigenvalue, eigenvalue_residual: of the Hessian; some eigenvalue lies within the residual.
@@ -114,6 +123,8 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
     escape = escape_direction(problem, point)
     gap = float(point.value - bound.value)
     verdict, reason = _judge(point, gap, bound.method, second, escape.curvature, gtol, gap_tolerance)
+    if isinstance(problem.model, DeepReLU):
+        verdict, reason = _judge_at_kinks(problem, point, gap, bound.method, verdict, reason, gap_tolerance)
     return Certificate(
         verdict=verdict,
         reason=reason if verdict is Verdict.NOT_CRITICAL else reason + _inward(problem, point),
@@ -141,10 +152,10 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
 
 def _first_order(problem: Problem, point: Point) -> dict[str, float]:
     """The gradient's blocks and, with decay on all matrices, what T1 says of critical points."""
-    sizes = [np.nan if block is None else float(np.max(np.abs(block))) for block in point.grad]
+    sizes = [max((float(np.max(np.abs(x))) for x in jax.tree.leaves(block)), default=np.nan) for block in point.grad]
     found = dict(zip(("grad_W", "grad_H", "grad_b"), sizes, strict=True))
     if not problem.euclidean:
-        return {**found, "balance": np.nan, "nuclear_excess": np.nan, "dual_ratio": np.nan}
+        return {**found, "balance": _deep_balance(problem, point), "nuclear_excess": np.nan, "dual_ratio": np.nan}
     W, H, _ = point.params
     lam_W, lam_H = float(problem.lam_W), float(problem.lam_H)
     nuclear = float(problem.tau) * float(np.sum(np.linalg.svd(W @ H, compute_uv=False)))
@@ -154,6 +165,16 @@ def _first_order(problem: Problem, point: Point) -> dict[str, float]:
         "nuclear_excess": float(lam_W * np.sum(W**2) + lam_H * np.sum(H**2)) / 2 - float(problem.nu) * nuclear,
         "dual_ratio": dual_ratio(problem, point),
     }
+
+
+def _deep_balance(problem: Problem, point: Point) -> float:
+    """L6 for linear layers; with ReLUs only (W_1, H) are balanced as matrices. NaN for other models."""
+    if not problem.model.deep:
+        return np.nan
+    W, H, _ = point.params
+    factors = [(H, problem.lam_H), *zip(W, problem.lam_Ws, strict=True)]
+    pairs = list(itertools.pairwise(factors if isinstance(problem.model, DeepLinear) else factors[:2]))
+    return max(float(np.linalg.norm(float(a) * x @ x.T - float(c) * y.T @ y)) for (x, a), (y, c) in pairs)
 
 
 def _judge(
@@ -175,6 +196,27 @@ def _judge(
     if second.nullity is None:
         return Verdict.DEGENERATE, "no negative curvature was found, but the zero modes could not be counted"
     return Verdict.DEGENERATE, f"{second.nullity} zero modes, of which only {second.symmetry} are symmetries"
+
+
+def _judge_at_kinks(
+    problem: Problem, point: Point, gap: float, method: str, smooth: Verdict, reason: str, gap_tolerance: float
+) -> tuple[Verdict, str]:
+    """The verdict where ReLUs make kinks: `smooth` and its reason away from them."""
+    if gap <= gap_tolerance * (1.0 + abs(point.value)):
+        return Verdict.GLOBAL_MINIMUM, f"no point is lower by more than {gap:.1e} ({method})"
+    on_kinks = kinks(problem, point.params)
+    if smooth is not Verdict.NOT_CRITICAL and (not on_kinks or smooth is Verdict.STRICT_SADDLE):
+        return smooth, reason
+    found = returned(problem, point)
+    if found is None:
+        return smooth, reason
+    known = f"at {on_kinks} kinks; f exceeds f* by at most {gap:.1e}"
+    low, high = (float(extreme(found.values)) - point.value for extreme in (np.min, np.max))
+    if found.stays(point.value):
+        return Verdict.LOCAL_MINIMUM, f"perturbed descents return, to f {low:+.1e} at least and {high:+.1e}, {known}"
+    if low < -BELOW * (1.0 + abs(point.value)):
+        return Verdict.NOT_CRITICAL, f"a perturbed descent ends lower, at f {low:+.1e} ({known})"
+    return Verdict.DEGENERATE, f"perturbed descents end at f {low:+.1e} to {high:+.1e} and decide nothing ({known})"
 
 
 def _inward(problem: Problem, point: Point) -> str:

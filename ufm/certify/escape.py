@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from ufm.certify.bounds import has_both_decays, local_bound
@@ -42,12 +43,15 @@ def escape_direction(problem: Problem, point: Point) -> Escape:
     """(u e^T, e v^T) with e orthogonal to the rows of W and to the features, (u, v) lowest in the slack matrix.
 
     Where such an e exists it is an exact eigenvector of the Hessian; elsewhere e is the nearest to that. The curvature
-    returned is measured, so it can be trusted anywhere. Only its sign is a claim.
+    returned is measured, so it can be trusted anywhere. Only its sign is a claim. Of a deep model it is the lowest
+    direction that Lanczos finds.
 
     Source:
         Zhu et al. (NeurIPS 2021), proof of Theorem 3.2, for the direction with decays; the eigenpair, and 1.3 of the
         theory reference for spheres, are derived for this project.
     """
+    if problem.model.deep:
+        return lanczos_direction(problem, point)
     W, H, b = point.params
     # With decays the block of unequal sizes is balanced first, so that a small one counts.
     spread = H @ H.T if W is None else _weight(problem.lam_W) * W.T @ W + _weight(problem.lam_H) * H @ H.T
@@ -79,7 +83,7 @@ def _lowest_with_decays(problem: Problem, point: Point) -> Lowest:
 
 def descend(problem: Problem, params: Params) -> Params | None:
     """A point clearly below a strict saddle at `params`, or None if no direction of negative curvature is found."""
-    point = examine(problem, Params(*[None if x is None else np.asarray(x, np.float64) for x in params]))
+    point = examine(problem, as_float64(params))
     benign = is_benign(problem)
     if benign and dual_ratio(problem, point) < 1.0 + 1e-6:
         return None  # T3: a global minimum
@@ -87,7 +91,7 @@ def descend(problem: Problem, params: Params) -> Params | None:
         1 + abs(point.value)
     ):
         return None
-    for direction in (escape_direction, lanczos_direction):
+    for direction in (lanczos_direction,) if problem.model.deep else (escape_direction, lanczos_direction):
         escape = direction(problem, point)
         # Where the gradient matters beside the curvature, the point is on a slope, not at a saddle.
         at_saddle = length(point.grad) <= -1e-3 * escape.curvature
@@ -127,11 +131,11 @@ def _measured(problem: Problem, point: Point, direction: Params) -> tuple[Params
     inside = problem.tangent(point.params, point.ambient, direction)
     size = length(inside)
     if size <= NOTHING:
-        return Params(*[None if x is None else 0.0 * x for x in direction]), np.nan
-    unit = Params(*[None if x is None else x / size for x in inside])
+        return jax.tree.map(lambda x: 0.0 * x, direction), np.nan
+    unit = jax.tree.map(lambda x: x / size, inside)
     with exact():
         image = to_host(hessian_product(problem.astype(np.float64), as_float64(point.params), unit))
-    return unit, sum(float(np.sum(x * y)) for x, y in zip(unit, image, strict=True) if x is not None)
+    return unit, sum(jax.tree.leaves(jax.tree.map(lambda x, y: float(np.sum(x * y)), unit, image)))
 
 
 def _step_down(problem: Problem, point: Point, direction: Params) -> Params | None:

@@ -1,8 +1,9 @@
 """The Riemannian Hessian's spectrum on the tangent space of any model.
 
 Where the features of every group coincide it splits exactly, as it does with decays, into the merged problem and the
-deviations within a group, n_c - 1 times the eigenvalues of the free part of tau^2 W^T J_c W / N + lam_H - b_c, J_c the
-loss's Hessian and b_c the space's multiplier at group c. Otherwise the matrix is dense, or Lanczos finds the smallest
+deviations within a group, n_c - 1 times the eigenvalues of the free part of S^T J_c S / N + lam_H - b_c, S the
+derivative of the logits in a feature (tau W; the product of a deep model's matrices), J_c the loss's Hessian, b_c the
+space's multiplier at group c. Otherwise the matrix is dense, or Lanczos finds the smallest
 eigenvalue. On non-negative features the tangent space is the face of the entries that are free: positive, or zero and
 about to grow.
 """
@@ -15,7 +16,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ufm.certify.point import Point, as_float64, examine, length
-from ufm.certify.spectrum import DENSE, Curvature, scales, symmetry, tangent_eigenpair, tolerance
+from ufm.certify.spectrum import DENSE, Curvature, hidden_columns, scales, symmetry, tangent_eigenpair, tolerance
 from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
 from ufm.reduction import lift_params, merge, merge_params
@@ -76,12 +77,11 @@ def _lanczos(problem: Problem, point: Point, critical: bool) -> Curvature:
 
 
 def _tolerance(problem: Problem, point: Point, largest: float, dimension: int, dropped: float, critical: bool) -> float:
-    W, H, _ = point.params
-    sizes = scales(H if W is None else np.hstack([W.T, H]))
+    sizes = np.concatenate([scales(x) for x in hidden_columns(problem, point.params)])
     sizes = sizes[sizes > 0.0]
     return tolerance(
         point,
-        scale=float(sizes[-1]) if sizes.size else np.inf,
+        scale=float(np.min(sizes)) if sizes.size else np.inf,
         largest=largest,
         dimension=dimension,
         dropped=dropped,
@@ -104,14 +104,15 @@ def _core(problem: Problem, point: Point) -> _Core | None:
 
 def _deviations(core: _Core) -> list[np.ndarray]:
     """The eigenvalues of the deviations within each group."""
-    problem, (W, H, _) = core.problem, core.point.params
+    problem, H = core.problem, core.point.params.H
     space, (_, columns) = problem.model.H, problem.columns()
     decay = float(problem.lam_H) if space.decays else 0.0
     stiffness = decay - np.asarray(space.multiplier(H, core.point.ambient.H, columns))
-    bent = np.einsum("ka,jkl,lb->jab", W, loss_hessians(problem, core.point.params), W)
+    slopes = logit_slopes(problem, core.point.params)
+    bent = np.einsum("jka,jkl,jlb->jab", slopes, loss_hessians(problem, core.point.params), slopes)
     found = []
     for c, size in enumerate(problem.sizes):
-        block = float(problem.tau) ** 2 / problem.N * bent[c] + stiffness[c] * np.eye(problem.d)
+        block = bent[c] / problem.N + stiffness[c] * np.eye(problem.d)
         free = _free(space, H[:, c] / size**0.5, core.point.ambient.H[:, c], size)
         found += [np.linalg.eigvalsh(free.T @ block @ free)] * (size - 1)
     return found
@@ -165,6 +166,20 @@ def _loss_hessians(problem: Problem, params: Params) -> jax.Array:
     Y = problem.one_hot(Z.dtype)
     single = jax.hessian(lambda z, y: problem.loss(z[:, None], y[:, None])[0])
     return jax.vmap(single, in_axes=(1, 1))(Z, Y)
+
+
+def logit_slopes(problem: Problem, params: Params) -> np.ndarray:
+    """[C, K, d] derivative of the logits in one feature, at each group of the merged problem."""
+    with exact():
+        return to_host(_logit_slopes(problem.astype(np.float64), as_float64(params)))
+
+
+@jax.jit
+def _logit_slopes(problem: Problem, params: Params) -> jax.Array:
+    def logits(h: jax.Array) -> jax.Array:
+        return problem.model.logits(params.W, h[:, None])[:, 0]
+
+    return jax.vmap(jax.jacfwd(logits), in_axes=1)(params.H)
 
 
 def _weak(problem: Problem, point: Point, zero: float) -> int:

@@ -27,7 +27,7 @@ class Point(NamedTuple):
     @property
     def grad_norm(self) -> float:
         """Infinity norm of the gradient."""
-        return max(float(np.max(np.abs(block))) for block in self.grad if block is not None)
+        return max(float(np.max(np.abs(leaf))) for leaf in jax.tree.leaves(self.grad))
 
 
 def examine(problem: Problem, params: Params) -> Point:
@@ -84,20 +84,20 @@ def along(problem: Problem, params: Params, direction: Params, length: float) ->
 
 def length(params: Params) -> float:
     """The Euclidean norm over all blocks."""
-    return float(np.sqrt(sum(float(np.sum(x**2)) for x in params if x is not None)))
+    return float(np.sqrt(sum(float(np.sum(x**2)) for x in jax.tree.leaves(params))))
 
 
 def packing(like: Params) -> tuple[Callable[[Params], np.ndarray], Callable[[np.ndarray], Params]]:
     """(pack, unpack) between Params shaped like `like` and flat vectors."""
-    shapes = [None if x is None else x.shape for x in like]
-    ends = np.cumsum([0 if s is None else int(np.prod(s)) for s in shapes])
+    leaves, structure = jax.tree.flatten(like)
+    ends = np.cumsum([x.size for x in leaves])
 
     def pack(params: Params) -> np.ndarray:
-        return np.concatenate([np.ravel(x) for x in params if x is not None])
+        return np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)])
 
     def unpack(vector: np.ndarray) -> Params:
         parts = np.split(vector, ends[:-1])
-        return Params(*[None if s is None else part.reshape(s) for s, part in zip(shapes, parts, strict=True)])
+        return jax.tree.unflatten(structure, [part.reshape(x.shape) for part, x in zip(parts, leaves, strict=True)])
 
     return pack, unpack
 

@@ -27,7 +27,7 @@ def lower_bound(problem: Problem, point: Point) -> LowerBound:
     spheres that ask for it. A bound is rigorous wherever it is taken: how the solve ends does not matter.
     """
     best = local_bound(problem, point)
-    if is_closed(point, best) or not problem.loss.convex:
+    if is_closed(point, best) or not problem.loss.convex or problem.model.deep:  # deep: the best is the same anywhere
         return best
     for name, relaxed, start in _relaxations(problem):
         solution = solve(relaxed, start=start, gtol=1e-12 if has_both_decays(problem) else 1e-14)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ufm.certify.lanczos import Eigenpair, smallest_eigenpair
 from ufm.certify.point import Point, hessian_operator, length, packing
+from ufm.models import DeepLinear
 from ufm.problem import Params, Problem
 from ufm.spaces import Fixed, Nonnegative
 
@@ -54,8 +55,12 @@ def symmetry(problem: Problem, params: Params) -> int:
 
     With a fixed W these are the rotations that leave its rows in place. With entries >= 0 they are those among
     coordinates that vanish at the same features: there zeros stay zero, and what is positive stays positive nearby.
+    Every hidden space of a deep linear model rotates; of one with ReLUs only the space of the features.
     """
     W, H, model = params.W, params.H, problem.model
+    if model.deep:
+        turned = [rotations(int(np.sum(scales(x) > 0.0)), len(x)) for x in hidden_columns(problem, params)]
+        return sum(turned) + free_shift(problem)
     blocks = [(H, model.H)] if W is None else [(W.T, model.W), (H, model.H)]
     columns = np.hstack([x for x, _ in blocks])
     size = float(np.linalg.norm(columns))
@@ -70,6 +75,15 @@ def symmetry(problem: Problem, params: Params) -> int:
         rows = columns[groups == group]
         orbit += rotations(int(np.sum(scales(rows, size) > 0.0)), len(rows))
     return orbit + free_shift(problem)
+
+
+def hidden_columns(problem: Problem, params: Params) -> list[np.ndarray]:
+    """[d_l, m] of each hidden space that rotates: what enters it beside the rows of the matrix that reads it."""
+    W, H, _ = params
+    if not problem.model.deep:
+        return [H if W is None else np.hstack([W.T, H])]
+    entering = (H, *W[:-1]) if isinstance(problem.model, DeepLinear) else (H,)
+    return [np.hstack([reads.T, enters]) for reads, enters in zip(W, entering, strict=False)]
 
 
 def _complement(columns: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ class FirstOrderState(NamedTuple):
     idle: jax.Array  # consecutive steps that changed nothing
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class FirstOrder:
     """x_{t+1} = x_t + rate * transformation(gradient of f at x_t), the full gradient of the full objective.

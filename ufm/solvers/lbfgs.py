@@ -27,7 +27,7 @@ class LBFGSState(NamedTuple):
     idle: jax.Array
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class LBFGS:
     """L-BFGS whose initial inverse Hessian is the inverse of the problem's metric, scaled.
@@ -50,7 +50,7 @@ class LBFGS:
     def check(self, problem: Problem) -> None:
         """Raise unless every number can work, and the pairs that are remembered live in one vector space."""
         whole(self.memory, "memory", "solve: LBFGS", 1, "no pair to remember")
-        if not problem.euclidean:
+        if not problem.flat:
             raise ValueError(
                 "solve: LBFGS needs W and H to range over all matrices, with weight decay on both. "
                 "Use ufm.TrustRegion(), or ufm.FirstOrder(...)."

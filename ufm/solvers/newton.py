@@ -23,7 +23,7 @@ class NewtonState(NamedTuple):
     reach: jax.Array  # ten times the norm, weighted by the decays, that no minimiser exceeds
 
 
-@jax.tree_util.register_dataclass
+@tree.register
 @dataclass(frozen=True, eq=False)
 class TrustRegion:
     """Steihaug-Toint truncated CG in the metric sqrt(lam_W), sqrt(lam_H), quadratically convergent.

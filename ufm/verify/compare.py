@@ -95,6 +95,7 @@ def measure(problem: Problem, params: Params) -> dict[str, Any]:
     """Every quantity of LABELS except the nullity (and b, W's, if there is none), at the point; NumPy float64.
 
     M [d, C] are the group means of the features, so that "logits" is tau W M without bias; "margin" includes the bias.
+    Of a deep model "W_sq" is [M], "gram_W" is that of W_M, and "logits" what all layers make of M.
     """
     W, H, b = params
     means = feature_means(problem, H)
@@ -108,11 +109,13 @@ def measure(problem: Problem, params: Params) -> dict[str, Any]:
     }
     if W is None:
         return found
-    tau = float(problem.tau)
-    logits, sigma = tau * W @ means, tau * np.linalg.svd(W @ H, compute_uv=False)
+    with exact():
+        logits, Z = to_host([problem.model.logits(W, x) for x in (means, H)])
+    sigma = np.linalg.svd(Z, compute_uv=False)
+    last = W[-1] if problem.model.deep else W
     found |= {
-        "W_sq": float(np.sum(W**2)),
-        "gram_W": W @ W.T,
+        "W_sq": np.array([np.sum(x**2) for x in W]) if problem.model.deep else float(np.sum(W**2)),
+        "gram_W": last @ last.T,
         "logits": logits,
         "sigma_Z": np.pad(sigma, (0, problem.K - sigma.size)),
         "margin": _margin(logits if b is None else logits + b[:, None], problem.group_targets()),

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
 from ufm.certify.certificate import Certificate, certify
@@ -72,7 +73,7 @@ class Settled:
 
     def allowance(self, size: float) -> float:
         """Tolerance of a product of at most two of W, H, b of this size: rounding, and what the gradient explains."""
-        reach = sum(float(np.linalg.norm(x)) for x in self.params if x is not None)
+        reach = sum(float(np.linalg.norm(x)) for x in jax.tree.leaves(self.params))
         return ROUNDING * (1.0 + size) + 2.0 * (1.0 + reach) * max(1.0, float(self.problem.tau)) * self.distance
 
     def value_allowance(self) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import theory
 from theory import NotApplicable, Prediction
 from ufm.losses import MSE, CrossEntropy, DotRegression, Focal, PickAllLabel, RescaledMSE, SupCon, label_sets
-from ufm.models import Gram
+from ufm.models import DeepLinear, Gram
 from ufm.problem import Problem
 from ufm.spaces import Budget, Euclidean, Fixed, Nonnegative, Spheres
 from ufm.validation import check_problem
@@ -30,6 +30,8 @@ def predict(problem: Problem) -> Prediction:
     model: Any = problem.model
     if isinstance(model, Gram):
         return _contrastive(problem)
+    if model.deep:
+        return _deep(problem)
     spaces = (type(model.W), type(model.H))
     if spaces == (Euclidean, Euclidean) and model.tau is None:
         return _decayed(problem)
@@ -72,6 +74,19 @@ def _decayed(problem: Problem) -> Prediction:
         counts = _set_counts(problem)
         return theory.multilabel.global_minimum(K=problem.K, counts=counts, d=problem.d, **decays)
     raise NotApplicable("predict", ["There is no theory for a user's loss, or for this loss with this model."])
+
+
+def _deep(problem: Problem) -> Prediction:
+    """W_M ... W_1 H, with or without ReLUs, decay on every factor."""
+    if not isinstance(problem.loss, MSE) or problem.targets is not None:
+        raise NotApplicable("predict", ["Closed forms for deep models are for MSE and class labels."])
+    lam_W = tuple(float(lam) for lam in problem.lam_Ws)
+    setting = {**_sizes(problem), "widths": problem.model.widths, "lam_W": lam_W, "lam_H": float(problem.lam_H)}
+    if isinstance(problem.model, DeepLinear):
+        return theory.deep_linear.global_minimum(**setting, lam_b=_bias(problem))
+    if problem.lam_b is not None:
+        raise NotApplicable("predict", ["Closed forms with ReLUs have no bias. Pass lam_b=None."])
+    return theory.deep_relu.global_minimum(**setting)
 
 
 def _fixed(problem: Problem, model: Any) -> Prediction:

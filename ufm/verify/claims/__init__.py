@@ -4,6 +4,7 @@
 TOPICS = (
     "landscape",
     "balanced",
+    "deep",
     "codes",
     "squares",
     "spheres",

@@ -1,5 +1,5 @@
 """Critical points and where random starts end: T1, T4, T5, T6."""
 
-from ufm.verify.claims.landscape import critical, starts
+from ufm.verify.claims.landscape import atlas, critical, starts
 
-CLAIMS = (*critical.CLAIMS, *starts.CLAIMS)
+CLAIMS = (*critical.CLAIMS, *starts.CLAIMS, *atlas.CLAIMS)
