@@ -11,7 +11,7 @@ bias.
 import itertools
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -180,7 +180,7 @@ def _best_ridge(
     grid = np.linspace(-40.0, 20.0, 241) + math.log(float(np.mean(q)))
     start = int(np.argmin([loss(x) for x in grid]))
     near = grid[max(start - 1, 0)], grid[min(start + 1, len(grid) - 1)]
-    found = minimize_scalar(loss, bounds=near, method="bounded", options={"xatol": 1e-12})
+    found: Any = minimize_scalar(loss, bounds=near, method="bounded", options={"xatol": 1e-12})
     return math.exp(float(found.x)), min(float(found.fun), 0.5)
 
 
