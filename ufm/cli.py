@@ -1,4 +1,4 @@
-"""The command line: `ufm solve`, `verify`, `measure`, `sweep`, `runs`, `merge`. Results to stdout, the rest to stderr."""
+"""The command line: `ufm solve`, `verify`, `measure`, `sweep`, `runs`, `merge`. Results go to stdout."""
 
 import argparse
 import os

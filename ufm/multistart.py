@@ -70,7 +70,6 @@ def best_found(
     if not scales:
         raise ValueError("best_found: scales is empty. Pass e.g. scales=(0.5, 1.0, 2.0).")
     seeds = generator(key, "best_found").integers(2**62, size=starts)
-    options.setdefault("reduce", False)  # the starts are of free features, and so are the minima that are counted
     points = [random_start(problem, int(seed), scale) for seed, scale in zip(seeds, cycle(scales), strict=False)]
     solutions = [solve(problem, start=point, **options) for point in points]
     finite = [solution for solution in solutions if solution.status is not Status.NONFINITE]

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ufm.models import Bilinear
 from ufm.problem import Params, Problem
 
 
@@ -80,7 +81,8 @@ def thin(problem: Problem) -> Problem:
     changes = {}
     if problem.euclidean:
         changes["lam_W"] = changes["lam_H"] = (problem.lam_W**0.5) * (problem.lam_H**0.5)
-    if problem.model.classifier and problem.model.H.separable and not problem.merged and problem.N > problem.C:
+    bilinear = isinstance(problem.model, Bilinear)
+    if bilinear and problem.model.H.separable and not problem.merged and problem.N > problem.C:
         changes["merged"] = True
     if problem.euclidean and problem.loss.convex:
         changes["d"] = max(1, min(problem.d, problem.C, problem.K - 1 if problem.loss.shift_invariant else problem.K))
