@@ -17,8 +17,9 @@ def singles(make: Any, count: int, **options: Any) -> list[ufm.Solution]:
     return [ufm.solve(make(i), **options) for i in range(count)]
 
 
-@pytest.mark.parametrize("n", [4, (5, 5, 2, 1)], ids=str)
-@pytest.mark.parametrize("lam_b", [None, np.array([0.0, 1e-2, 0.0, 3.0])], ids=["no bias", "biases"])
+@pytest.mark.parametrize(
+    ("n", "lam_b"), [(4, None), ((5, 5, 2, 1), np.array([0.0, 1e-2, 0.0, 3.0]))], ids=["balanced", "biases"]
+)
 def test_exchangeable_problems(n: Any, lam_b: Any) -> None:
     loss = ufm.CrossEntropy(np.array([0.0, 0.1, 0.2, 0.0]))
     together = ufm.solve_batch(ufm.Problem(4, n, 6, LAMS, 1e-2, lam_b, loss))
@@ -30,7 +31,7 @@ def test_exchangeable_problems(n: Any, lam_b: Any) -> None:
         assert solution.value == pytest.approx(alone.value, abs=1e-14)
         assert solution.lower_bound == pytest.approx(alone.lower_bound, abs=1e-13)
         np.testing.assert_allclose(solution.params.W @ solution.params.H, alone.params.W @ alone.params.H, atol=1e-9)
-        assert ufm.certify(own, solution.params).verdict is ufm.Verdict.GLOBAL_MINIMUM
+        assert solution.value - solution.lower_bound <= 1e-13 * (1 + solution.value)
 
 
 def test_what_cannot_be_reduced_to_classes_is_merged() -> None:

@@ -302,12 +302,12 @@ def test_a_spurious_local_minimum_on_spheres_is_not_called_global():
     """1.4: K = 3, d = 2 = K - 1, tau = 15. Another start finds the closed form."""
     instance = ufm.Problem(3, 3, 2, model=ufm.normalized(15.0))
     value = theory.spheres.global_minimum(K=3, n=3, d=2, tau=15.0).quantities["value"]
-    found = ufm.certify(instance, ufm.solve(instance, key=3).params)
+    found = ufm.certify(instance, ufm.solve(instance, key=3, reduce=False).params)
     assert found.verdict is Verdict.LOCAL_MINIMUM
     assert found.value == pytest.approx(0.30328, abs=1e-5)
     assert (found.index, found.nullity, found.symmetry) == (0, 1, 1)
     assert found.lower_bound == pytest.approx(value, abs=1e-13)
-    best = ufm.certify(instance, ufm.solve(instance, key=0).params)
+    best = ufm.certify(instance, ufm.solve(instance, key=0, reduce=False).params)
     assert best.verdict is Verdict.GLOBAL_MINIMUM
     assert best.value == pytest.approx(value, abs=1e-14)
 

@@ -10,11 +10,13 @@ import numpy as np
 
 from ufm.placement import OneDevice, Sharded
 from ufm.problem import Params, Problem
+from ufm.room import make_room
 from ufm.solution import Progress, Trajectory
 from ufm.status import Status, message, status_of
 
 POLISHED = 1e-12  # a gradient that needs no polish: what is left is rounding
 HERE = OneDevice()
+COMPILED = 0.1  # seconds; less is no compilation
 MAX_ESCAPES = 50  # saddles that one solve may leave; each is strictly lower than the one before
 
 
@@ -77,6 +79,8 @@ def drive(
             break
         escapes += 1
         state = _restart(solver, typed, place.put(below, dtype), state)
+    if compile_seconds > COMPILED:
+        make_room()
     if stops and (not kept or kept[-1][0] != int(state.steps)):
         kept.append(_snapshot(state, place))
     return Run(

@@ -27,7 +27,11 @@ def as_record(report: Report) -> dict[str, Any]:
         "schema": SCHEMA,
         "software": {name: installed(name) for name in ("ufm", "jax", "numpy")},
         "problem": _problem(report),
-        "solution": {"method": report.method, **_fields(report.solution, leave=("params", "trajectory"))},
+        "solution": {
+            "method": report.method,
+            **_fields(report.solution, leave=("params", "point", "trajectory", "reduction")),
+            "reduction": list(report.solution.reduction.steps),
+        },
         "certificate": report.certificate and _fields(report.certificate, leave=("escape", "spectrum")),
         "collapse": {"largest_logit": report.logits, "metrics": report.collapse and _fields(report.collapse)},
         "theory": _theory(report),

@@ -88,7 +88,7 @@ def verify(
     else:
         # Spawned: a fork after jax has started its threads can hang.
         with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker) as pool:
-            running = {pool.submit(run_topic, topic, ids, full): topic for topic in wanted}
+            running = {pool.submit(_run_apart, topic, ids, full): topic for topic in wanted}
             for future in as_completed(running):
                 found[running[future]] = future.result()
                 if progress is not None:
@@ -103,6 +103,13 @@ def _start_worker() -> None:
     assert parent is not None, "a worker is spawned"
     # A parent that is killed cannot stop its workers: they would wait for work for ever.
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def _run_apart(topic: str, ids: frozenset[str] | None, full: bool) -> tuple[Verified, ...]:
+    """run_topic in a process that may run out of memory maps: one topic's programs are of no use to the next."""
+    found = run_topic(topic, ids, full)
+    jax.clear_caches()
+    return found
 
 
 def run_topic(topic: str, ids: frozenset[str] | None, full: bool) -> tuple[Verified, ...]:

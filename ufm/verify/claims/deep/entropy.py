@@ -73,7 +73,7 @@ def predict_symmetric(setting: Symmetric) -> Mapping[str, Any]:
 
 CLAIMS = (
     Claim(
-        "5",
+        "D5",
         "Deep linear layers with cross-entropy: a simplex ETF has no way down, and a cross-polytope lies below it.",
         "derived for this project; in kind Garrod and Keating (arXiv 2410.23169)",
         "equal classes, no bias, small decay; M = 2 and K >= 6, or M >= 3 and K >= 4, for the second part",
