@@ -27,9 +27,9 @@ def problem_of(n: Any = 5, d: int = 8, lam_b: Any = 0.02, loss: Any = None, **mo
     return ufm.Problem(5, n, d, 4e-3, 1e-2, lam_b, loss=ufm.CrossEntropy() if loss is None else loss, **more)
 
 
-@pytest.mark.parametrize("n", SIZES, ids=str)
+@pytest.mark.parametrize("n", SIZES[1:3], ids=str)
 @pytest.mark.parametrize("lam_b", BIASES, ids=str)
-@pytest.mark.parametrize("loss", LOSSES[1:], ids=lambda loss: type(loss).__name__)
+@pytest.mark.parametrize("loss", LOSSES[1::2], ids=lambda loss: type(loss).__name__)
 def test_points_of_exchangeable_problems_are_points_of_the_full_one(n: Any, lam_b: Any, loss: Any) -> None:
     """Value and gradient norm of the lifted random point, in the variables of equal decays."""
     problem = dataclasses.replace(problem_of(n, lam_b=lam_b, loss=loss), lam_H=4e-3)
@@ -54,8 +54,8 @@ def test_points_of_exchangeable_problems_are_points_of_the_full_one(n: Any, lam_
 
 
 @pytest.mark.parametrize("n", SIZES[:2], ids=str)
-@pytest.mark.parametrize("lam_b", BIASES, ids=str)
-@pytest.mark.parametrize("loss", LOSSES[1:], ids=lambda loss: type(loss).__name__)
+@pytest.mark.parametrize("lam_b", BIASES[1:], ids=str)
+@pytest.mark.parametrize("loss", LOSSES[1:3], ids=lambda loss: type(loss).__name__)
 def test_the_lifted_minimum_is_certified_at_full_size(n: Any, lam_b: Any, loss: Any) -> None:
     problem = problem_of(n, lam_b=lam_b, loss=loss)
     solution = ufm.solve(problem)

@@ -189,23 +189,25 @@ class Problem:
 
     def metric(self) -> Params:
         """One positive weight per block, in which the Hessian is well conditioned (T19: sqrt(lam) scaled variables)."""
-        W, H = self.columns()
+        W, H = self._weights()
+        if self.lam_b is None:
+            return Params(W, H, None)
         floor = self.nu * (self.N / self.C) ** 0.5 if self.euclidean else 1 / self.K
-        if self.model.deep:  # at critical points every factor has the same share of the decay (L6)
-            weight = self.lam_Ws
-        else:
-            weight = None if self.model.W is None else self.model.W.weight(self.lam_W, W)
-        return Params(
-            weight,
-            self.model.H.weight(self.lam_H, H),
-            None if self.lam_b is None else self.lam_b + jnp.minimum(floor, 1 / self.K),
-        )
+        return Params(W, H, self.lam_b + jnp.minimum(floor, 1 / self.K))
 
     def stiffness(self) -> float:
         """The scale of the Hessian's eigenvalues: nu with decay on both blocks, the metric's geometric mean else."""
-        W, H, _ = self.metric()
+        W, H = self._weights()
         weights = [*jax.tree.leaves(W), H]
         return float(math.prod(float(weight) ** (1 / len(weights)) for weight in weights))
+
+    def _weights(self) -> tuple[Any, Any]:
+        """The metric's weights of W and H; nothing of jax, so that numbers keep their precision on the host."""
+        W, H = self.columns()
+        if self.model.deep:  # at critical points every factor has the same share of the decay (L6)
+            return self.lam_Ws, self.model.H.weight(self.lam_H, H)
+        own = None if self.model.W is None else self.model.W.weight(self.lam_W, W)
+        return own, self.model.H.weight(self.lam_H, H)
 
     def columns(self) -> tuple[Columns, Columns]:
         """What the rows of W and the columns of H stand for."""
