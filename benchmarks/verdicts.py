@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+import jax
 import numpy as np
 
 import ufm
@@ -116,6 +117,7 @@ def main() -> None:
             if reason := wrong(problem, params, certificate, options.starts):
                 counts["wrong"] += 1
                 print(f"  {family}, {problem}: {reason}")
+        jax.clear_caches()  # the programs of one family are of no use to the next, and there is room for some thousand
         total += counts
         line = "".join(f"{counts[name]:16d}" for name in names)
         print(f"{family:26}{each:9d}{line}{counts['wrong']:7d}", flush=True)
