@@ -97,8 +97,8 @@ class CrossEntropy:
         """sum_j q_j log q_j for q = g + t in the simplex, +inf elsewhere; [C]."""
         xp = G.__array_namespace__()
         Q = G + self.soft_targets(Y, classes)
-        value = xp.sum(classes * xp.where(Q > 0.0, Q * xp.log(xp.where(Q > 0.0, Q, 1.0)), 0.0), axis=0)
-        return xp.where(xp.all(Q >= 0.0, axis=0), value, xp.inf)
+        value = (classes * Q * xp.log(xp.where(Q > 0.0, Q, 1.0))).sum(axis=0)
+        return xp.where(Q.min(axis=0) >= 0.0, value, xp.inf)
 
     def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         """Mix Q = G + T with the marginal target, just enough to make every entry >= 0.
