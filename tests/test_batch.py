@@ -90,3 +90,8 @@ def test_refusals(problem: Any, keys: Any, text: str) -> None:
 def test_not_a_problem() -> None:
     with pytest.raises(TypeError, match=r"solve_batch: expected a ufm\.Problem, got list"):
         ufm.solve_batch([ufm.Problem(3, 2, 3, 1e-2, 1e-2)])  # type: ignore[arg-type]
+
+
+def test_reduce_is_a_bool() -> None:
+    with pytest.raises(TypeError, match="solve_batch: reduce=1 is not a bool"):
+        ufm.solve_batch(ufm.Problem(3, 2, 3, 1e-2, 1e-2), reduce=1)  # type: ignore[arg-type]

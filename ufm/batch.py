@@ -60,6 +60,8 @@ def solve_batch(
     for own, key in zip(problems, seeds, strict=True):
         check_problem(own, "solve_batch", dtype)
         generator(key, "solve_batch")
+    if not isinstance(reduce, bool):
+        raise TypeError(f"solve_batch: reduce={reduce!r} is not a bool. Pass True for the minimum by any exact way.")
     limit = TrustRegion().max_steps if max_steps is None else max_steps
     max_steps = whole(limit, "max_steps", "solve_batch", 1, "that allows no step")
     options = Options(checked_gtol(gtol, dtype), max_steps, dtype, reduce)
@@ -100,7 +102,7 @@ def _classes(problems: list[Problem], keys: list[int], options: Options) -> list
     numbers = _stack([small.numbers() for small in reduced], options.dtype)
     fixed = reduced[0].astype(options.dtype)
     states, bounds = to_host(_minimise_many(fixed, numbers, *_tail(gtols, options)))
-    seconds = (0.0, (time.perf_counter() - began) / len(problems))
+    seconds = (np.nan, (time.perf_counter() - began) / len(problems))
     return [
         proven(own, small, _row(states, i), bounds[i], options.gtol, options.max_steps, seconds)
         for i, (own, small) in enumerate(zip(problems, reduced, strict=True))
@@ -130,7 +132,6 @@ def _solution(
     status, here = status_of(state, gtol, options.max_steps), state.iterate
     if status is not Status.CONVERGED or descend(reduced, here.params) is not None:
         return None
-    refused = why_not(problem) or "many problems at once: only some were refused"
     return Solution(
         value=float(here.value),
         grad_norm=float(here.grad_norm) * steep,
@@ -140,10 +141,12 @@ def _solution(
         steps=int(state.steps),
         evaluations=int(state.evaluations),
         escapes=0,
-        compile_seconds=0.0,
+        compile_seconds=np.nan,
         seconds=seconds,
         trajectory=None,
-        reduction=Thin(problem, thin_steps(problem), refused) if options.reduce else Full(problem, "reduce=False"),
+        reduction=Thin(problem, thin_steps(problem), why_not(problem))
+        if options.reduce
+        else Full(problem, "reduce=False"),
         lower_bound=-np.inf,
         point=here.params,
     )
