@@ -231,6 +231,28 @@ def test_three_writers_at_once_write_every_row_once(tmp_path):
             same(read_rows(store, [key_of(text)])[0][key_of(text)].record, expected)
 
 
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_another_process_may_make_the_tables_while_this_one_opens_the_file(tmp_path, monkeypatch, number):
+    path = tmp_path / "s.sqlite"
+    connect = sqlite3.connect
+
+    class Slow(sqlite3.Connection):
+        statements = 0
+
+        def execute(self, *statement):
+            self.statements += 1
+            if self.statements == number:
+                monkeypatch.setattr(sqlite3, "connect", connect)
+                with opened(path) as other:
+                    write_rows(other, ROWS[:3])
+            return super().execute(*statement)
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, factory=Slow, **options))
+    with opened(path) as store:
+        assert store.notes == ()
+        assert len(read_rows(store, KEYS[:3])[0]) == 3
+
+
 def test_merging_adds_what_is_new_and_leaves_what_is_damaged(tmp_path):
     one, two = tmp_path / "one.sqlite", tmp_path / "two.sqlite"
     with opened(one) as store:

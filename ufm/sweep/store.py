@@ -180,8 +180,11 @@ def _opened_or_rescued(path: Path) -> Store:
 def _connected(path: str) -> Store:
     connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
     try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        # In one statement, hence of one moment: another process may be making the tables.
+        found = connection.execute(
+            "SELECT user_version, name FROM pragma_user_version LEFT JOIN sqlite_master ON type = 'table'"
+        ).fetchall()
+        version, tables = found[0][0], {name for _, name in found} - {None}
         if tables and (version != FORMAT or "rows" not in tables):
             raise sqlite3.DatabaseError("the header does not fit the tables")
         _use_wal(connection)
