@@ -59,7 +59,7 @@ def test_any_scale_of_the_start(scale):
 
 
 def test_the_report_of_a_solve_is_recomputed_at_its_point():
-    problem = ufm.Problem(K=3, n=(5, 3, 1), d=4, lam_W=2e-3, lam_H=9e-3, lam_b=0.0)
+    problem = ufm.Problem(K=3, n=(5, 3, 1), d=3, lam_W=2e-3, lam_H=9e-3, lam_b=0.0)
     solution = ufm.solve(problem, gtol=1e-10, reduce=False)
     dense = Dense("ce", (5, 3, 1), 2e-3, 9e-3, 0.0)
     assert solution.value == pytest.approx(dense.value(*solution.params), rel=1e-14)

@@ -17,6 +17,7 @@ from ufm.status import Status, message, status_of
 POLISHED = 1e-12  # a gradient that needs no polish: what is left is rounding
 HERE = OneDevice()
 COMPILED = 0.1  # seconds; less is no compilation
+_known: set[Any] = set()  # signatures of the programs that this process has compiled
 MAX_ESCAPES = 50  # saddles that one solve may leave; each is strictly lower than the one before
 
 
@@ -53,10 +54,13 @@ def drive(
     solver = typed_solver(solver, dtype)
     clock = time.perf_counter()
     state = _init(solver, typed, place.put(point, dtype))
-    # No step is allowed yet: these calls compile, so that compile time is known apart.
-    state = jax.block_until_ready(advance(solver, typed, state, tolerance, 0))
-    if solver.escapes:
-        place.warm(problem, point)
+    program = (place, *signature((solver, typed, state)))
+    if program not in _known:
+        # No step is allowed yet: these calls compile, so that compile time is known apart.
+        state = jax.block_until_ready(advance(solver, typed, state, tolerance, 0))
+        if solver.escapes:
+            place.warm(problem, point)
+        _known.add(program)
     compile_seconds, clock = time.perf_counter() - clock, time.perf_counter()
 
     kept = [_snapshot(state, place)] if stops[:1] == [0] else []
@@ -79,8 +83,8 @@ def drive(
             break
         escapes += 1
         state = _restart(solver, typed, place.put(below, dtype), state)
-    if compile_seconds > COMPILED:
-        make_room()
+    if compile_seconds > COMPILED and make_room():
+        _known.clear()
     if stops and (not kept or kept[-1][0] != int(state.steps)):
         kept.append(_snapshot(state, place))
     return Run(
@@ -124,6 +128,12 @@ def _chunks(
         if progress is not None:
             progress(Progress(int(state.steps), float(state.iterate.value), float(state.iterate.grad_norm)))
     return state
+
+
+def signature(arguments: Any) -> tuple[Any, tuple[Any, ...]]:
+    """What a compiled program depends on: structure, shapes and types."""
+    leaves, structure = jax.tree.flatten(arguments)
+    return structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
 
 
 def typed_solver(solver: Any, dtype: np.dtype) -> Any:

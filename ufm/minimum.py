@@ -10,7 +10,7 @@ import numpy as np
 
 from ufm.certify.escape import is_benign
 from ufm.certify.exchangeable import exchangeable_bound
-from ufm.driver import advance, drive, typed_solver
+from ufm.driver import advance, drive, signature, typed_solver
 from ufm.exchangeable import Exchangeable, Exchanged, exchangeable, rank, why_not
 from ufm.precision import to_host
 from ufm.problem import Params, Problem
@@ -87,7 +87,7 @@ def _by_classes(
     clock, reduced = time.perf_counter(), exchangeable(problem)
     tolerance = np.asarray(gtol / steepness(problem, reduced), dtype)
     arguments = (reduced.astype(dtype), typed_solver(solver, dtype), tolerance, np.asarray(max_steps))
-    run = _compiled(*_signature(arguments))
+    run = _compiled(*signature(arguments))
     compile_seconds, clock = time.perf_counter() - clock, time.perf_counter()
     state, bound = to_host(run(*arguments))
     seconds = (compile_seconds, time.perf_counter() - clock)
@@ -137,11 +137,6 @@ def _compiled(structure: Any, shapes: tuple[Any, ...]) -> Any:
     """`minimise` for arguments of this structure; compiled ahead, so that the time for it is known apart."""
     leaves = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes]
     return minimise.lower(*jax.tree.unflatten(structure, leaves)).compile()
-
-
-def _signature(arguments: Any) -> tuple[Any, tuple[Any, ...]]:
-    leaves, structure = jax.tree.flatten(arguments)
-    return structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
 
 
 @jax.jit

@@ -66,6 +66,43 @@ class Thin:
         return merged if problem.merged or not reduced.merged else lift_params(problem, merged)
 
 
+@dataclass(frozen=True, eq=False)
+class RowSpace:
+    """Coordinates in the space of the rows of W, K dimensions out of d: `row_space` of a start.
+
+    Given W, the part of H outside that space enters f through its decay alone: 0 is its exact minimum, and taken as
+    the first step of a solve. From there gradients and Newton steps stay in the space; the rest is the free features
+    themselves, in other coordinates.
+
+    Attributes:
+        Q: [d, K], orthonormal columns. steps: the same in words. refused: why there is no reduction of the problem.
+    Source:
+        Derived for this project.
+    """
+
+    Q: np.ndarray
+    refused: str
+    steps: tuple[str, ...] = ("row space of W",)
+
+    def start(self, params: Params) -> Params:
+        """The first step from `params`, in these coordinates; NumPy."""
+        return Params(np.asarray(params.W) @ self.Q, self.Q.T @ np.asarray(params.H), params.b)
+
+    def lift(self, point: Params) -> Params:
+        """W and H in d dimensions."""
+        return Params(point.W @ self.Q.T, self.Q @ point.H, point.b)
+
+
+def row_space(problem: Problem, params: Params, refused: str) -> RowSpace | None:
+    """Coordinates for a solve from `params`; None if they are no fewer, or if the rows of W are dependent."""
+    if not problem.euclidean or problem.d <= problem.K:
+        return None
+    Q, R = np.linalg.qr(np.asarray(params.W, np.float64).T)
+    pivots = np.linalg.svd(R, compute_uv=False)
+    # From dependent rows W may grow into any direction of H: a saddle, as a rule, that the start was chosen for.
+    return RowSpace(Q, refused) if pivots[-1] > 1e-8 * pivots[0] else None
+
+
 def thin(problem: Problem) -> Problem:
     """The smaller problem with the same global minimum: decays made equal, samples merged, dimensions cut.
 

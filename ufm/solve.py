@@ -1,19 +1,22 @@
 """Solve: the checks at the door, and whether free features or the minimum are asked for."""
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from ufm.certify.point import examine
 from ufm.checks import positive, whole
 from ufm.driver import drive
 from ufm.minimum import minimum
-from ufm.placement import placement
+from ufm.placement import OneDevice, Sharded, placement
 from ufm.precision import as_dtype, exact
 from ufm.problem import Params, Problem
-from ufm.reduction import Full
-from ufm.solution import Progress, Solution
+from ufm.reduction import Full, RowSpace, row_space
+from ufm.solution import Progress, Solution, Trajectory
 from ufm.solvers.first_order import FirstOrder
 from ufm.solvers.newton import TrustRegion
 from ufm.start import generator, random_start
@@ -48,7 +51,9 @@ def solve(
         reduce: use the exact reductions that apply (`Solution.reduction` names them): equal decays, one feature a
             class, no more dimensions than needed, one class of each size. They find the same global minimum, not the
             same path: for the landscape of free features pass False. A start, a record or a solver that does not
-            leave saddles asks for free features by itself.
+            leave saddles asks for free features by itself. Free features in more than K dimensions are computed in
+            the row space of the start's W, where their first step takes them (`ufm.reduction.RowSpace`), unless
+            the solver follows given dynamics.
         mesh: of devices, of one or many hosts, over which the columns of H are divided: for free features that one
             device does not hold. Asks for free features.
     Returns:
@@ -76,9 +81,35 @@ def solve(
     with exact():
         if full:
             point = random_start(problem, key) if point is None else point
+            narrow = row_space(problem, point, full) if solver.escapes else None
+            if narrow is not None:
+                return _in_row_space(problem, point, narrow, solver, gtol, max_steps, stops, progress, dtype, place)
             run = drive(problem, point, solver, gtol, max_steps, stops, progress, dtype, place)
             return Solution(**run._asdict(), reduction=Full(problem, full), lower_bound=-np.inf)
         return minimum(problem, key, solver, gtol, max_steps, progress, dtype)
+
+
+def _in_row_space(
+    problem: Problem, start: Params, narrow: RowSpace, solver: Any, gtol: float, max_steps: int, stops: list[int],
+    progress: Any, dtype: np.dtype, place: OneDevice | Sharded,
+) -> Solution:  # fmt: skip
+    steep = problem.K**0.5  # an entry of a lifted gradient is at most the length of a column
+    thinner = dataclasses.replace(problem, d=problem.K)
+    run = drive(thinner, narrow.start(start), solver, gtol / steep, max_steps, list(stops), progress, dtype, place)
+    path = None if run.trajectory is None else _lifted(problem, start, run.trajectory, narrow, steep)
+    run = run._replace(grad_norm=run.grad_norm * steep, gtol=gtol, trajectory=path)
+    return Solution(**run._asdict(), reduction=narrow, lower_bound=-np.inf)
+
+
+def _lifted(problem: Problem, start: Params, path: Trajectory, narrow: RowSpace, steep: float) -> Trajectory:
+    """The recorded points in d dimensions; before its first step the solve is at the start itself."""
+    points = [narrow.lift(jax.tree.map(lambda x, t=t: x[t], path.params)) for t in range(path.steps.size)]
+    value, norm = path.value.copy(), path.grad_norm * steep
+    if path.steps[0] == 0:
+        points[0] = jax.tree.map(lambda x: np.asarray(x, path.params.H.dtype), start)
+        there = examine(problem, points[0])
+        value[0], norm[0] = there.value, there.grad_norm
+    return Trajectory(path.steps, value, norm, jax.tree.map(lambda *xs: np.stack(xs), *points))
 
 
 def _why_full(reduce: bool, started: bool, seeks_minimum: bool, recorded: bool) -> str:

@@ -1,5 +1,7 @@
 """Dataclasses as pytrees, and vector-space operations on pytrees of arrays."""
 
+import functools
+import operator
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -33,7 +35,7 @@ def register(cls: Class) -> Class:
 
 def dot(x: Any, y: Any) -> jax.Array:
     """<x, y>, the sum over all leaves of the entrywise products."""
-    return jnp.sum(jnp.stack(jax.tree.leaves(jax.tree.map(lambda a, b: jnp.sum(a * b), x, y))))
+    return functools.reduce(operator.add, jax.tree.leaves(jax.tree.map(lambda a, b: jnp.sum(a * b), x, y)))
 
 
 def add(x: Any, y: Any, scale: Any = 1.0) -> Any:
