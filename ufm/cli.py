@@ -1,4 +1,4 @@
-"""The command line: `ufm solve`, `verify`, `measure`, `sweep`, `runs`, `merge`. Results go to stdout."""
+"""The command line: `ufm solve`, `view`, `verify`, `measure`, `sweep`, `runs`, `merge`. Results go to stdout."""
 
 import argparse
 import os
@@ -11,6 +11,7 @@ from ufm.face.runs import run_compare, run_export, run_list, run_show
 from ufm.face.solve import BadOptionError, run_solve
 from ufm.face.sweep import run_merge, run_sweep
 from ufm.face.verify import run_verify
+from ufm.face.view import run_view
 from ufm.sweep.version import installed
 
 EPILOG = """\
@@ -20,6 +21,15 @@ examples:
   ufm solve --K 4 --n 20 --d 3 --loss mse --lam-b none
   ufm solve --n 50,20,5 --json
   ufm solve --solver sgd --lr 1 --momentum 0.9 --max-steps 20000
+"""
+
+VIEW_EPILOG = """\
+exit status: 0 the solve converged; 1 it did not (the page shows how far it came); 2 the options are wrong.
+
+examples:
+  ufm view
+  ufm view --n 40,40,5,5 --solver adam --out imbalance.html
+  ufm view --K 10 --d 9 --solver newton
 """
 
 VERIFY_EPILOG = """\
@@ -117,6 +127,19 @@ def _parser() -> argparse.ArgumentParser:
     _solver_options(solve.add_argument_group("the solver"), solver="newton")
     _output_options(solve.add_argument_group("the output"))
     solve.set_defaults(run=run_solve, classes=10)
+    view = commands.add_parser(
+        "view",
+        help="one HTML file: features, means and classifiers in 3-D along a solve",
+        description="Solve one model and write its path as one HTML file: geometry to turn and play, metrics, proof.",
+        epilog=VIEW_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _problem_options(view.add_argument_group("the problem"), classes=4, samples=20)
+    _solver_options(view.add_argument_group("the solver"), solver="sgd")
+    view.add_argument_group("the output").add_argument(
+        "--out", default="ufm-view", metavar="PATH", help="the page is PATH.html (default ufm-view)"
+    )
+    view.set_defaults(run=run_view, classes=4)
     verify = commands.add_parser(
         "verify",
         help="check the literature's claims, each against its own experiment",
