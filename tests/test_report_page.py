@@ -46,7 +46,7 @@ def test_the_page_is_sound_and_says_what_was_found():
     for said in (
         "Of 4 claims 1 holds, ✗ 1 is violated, ? 2 are inconclusive.",
         "here at 8 settings: 8 quantities",
-        "1 of them, marked boundary, say",
+        "1 of the claims, marked boundary, say",
         "At <b>minima</b> λW WT W = λH H HT & f ≥ ν |W H|*.",
         "A & B (2021)",
         "a <script> failed",

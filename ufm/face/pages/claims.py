@@ -78,7 +78,7 @@ def _header(found: list[Verified], seconds: float, command: str) -> str:
 <p>Each claim is a statement of the literature with an experiment of its own, here at {len(checks):,} settings:
 {len(rows):,} quantities that <code>ufm</code> <em>measured</em> on solved and certified problems, without knowing the
 theory; what the closed forms of <code>theory</code> <em>predict</em> for them; and a tolerance stated beforehand, what
-rounding and the gradient left by the solver <em>allow</em>. {boundary} of them, marked
+rounding and the gradient left by the solver <em>allow</em>. {boundary} of the claims, marked
 <span class="mark">boundary</span>, say where a statement of the literature stops.</p>
 <p>In the pictures each quantity at each setting is a dot: across what is allowed, upwards the difference between
 predicted and measured. Dots above the diagonal would be violations. The lanes marked 0 hold what is equal to the last
