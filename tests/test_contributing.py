@@ -11,5 +11,6 @@ def test_the_recipes_run(capsys):
         exec(compile(code, "contributing.md", "exec"), names)
     loss, model, theorem = capsys.readouterr().out.splitlines()
     assert loss == "CONVERGED GLOBAL_MINIMUM"
-    assert model.startswith("CONVERGED gap ")
+    assert model.startswith("CONVERGED NC1 ")
+    assert 0 <= float(model.split()[-1]) < 1e-15
     assert theorem == "HOLDS"

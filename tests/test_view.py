@@ -22,6 +22,7 @@ from ufm.face.pages import run as page
 from ufm.face.pages.claims import claims_page
 from ufm.face.pages.curves import BOTTOM, LEFT, RIGHT, TOP, Curve, chart, places
 from ufm.face.pages.scene import CLASSES, scene
+from ufm.face.text import describe
 
 STEPS = 40
 
@@ -182,6 +183,19 @@ def test_bad_input_is_refused_in_one_line(capsys, argv, said):
     assert out == ""
     assert said in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"model": ufm.normalized(5.0)}, "cross-entropy, W in Spheres  H in Spheres  tau=5  no bias"),
+        ({"lam_H": 0.01, "model": ufm.fixed_classifier(np.eye(3))}, "W in Fixed  H in Euclidean  lam_H=0.01  no bias"),
+        ({"lam_W": 0.01, "lam_H": 0.01, "loss": ufm.Focal(2.0)}, "Focal(gamma=2.0), lam_W=0.01  lam_H=0.01  no bias"),
+    ],
+)
+def test_models_without_some_decays_are_described(changes, told):
+    what, how = describe(ufm.Problem(3, 2, 3, **changes))
+    assert told in f"{what.split('   ')[0]}, {how}"
 
 
 @pytest.fixture(scope="module")
