@@ -66,6 +66,11 @@ def test_an_undefined_tolerance_decides_nothing():
     assert judge(claim({"f": 1.0}), (), found).outcome is Outcome.INCONCLUSIVE
 
 
+def test_an_infinite_tolerance_allows_nothing():
+    found = Measurement({"f": -math.inf}, {"f": math.inf})
+    assert judge(claim({"f": 1.0}), (), found).outcome is Outcome.INCONCLUSIVE
+
+
 def test_an_experiment_that_failed_is_inconclusive_whatever_theory_says():
     check = judge(claim({"f": 1.0}), (), Measurement({"f": 5.0}, failure="it rained"))
     assert (check.outcome, check.reason) == (Outcome.INCONCLUSIVE, "it rained")

@@ -1,4 +1,4 @@
-"""The command line: `ufm solve`, `verify`, `measure`, `sweep`, `runs`, `merge`. Results go to stdout."""
+"""The command line: `ufm solve`, `view`, `verify`, `measure`, `sweep`, `runs`, `merge`. Results go to stdout."""
 
 import argparse
 import os
@@ -11,6 +11,7 @@ from ufm.face.runs import run_compare, run_export, run_list, run_show
 from ufm.face.solve import BadOptionError, run_solve
 from ufm.face.sweep import run_merge, run_sweep
 from ufm.face.verify import run_verify
+from ufm.face.view import run_view
 from ufm.sweep.version import installed
 
 EPILOG = """\
@@ -22,12 +23,22 @@ examples:
   ufm solve --solver sgd --lr 1 --momentum 0.9 --max-steps 20000
 """
 
+VIEW_EPILOG = """\
+exit status: 0 the solve converged; 1 it did not (the page shows how far it came); 2 the options are wrong.
+
+examples:
+  ufm view
+  ufm view --n 40,40,5,5 --solver adam --out imbalance.html
+  ufm view --K 10 --d 9 --solver newton
+"""
+
 VERIFY_EPILOG = """\
 exit status: 0 every claim holds; 1 one is violated or inconclusive; 2 the options are wrong.
 
 examples:
   ufm verify --only T7,T16
   ufm verify --full --json
+  ufm verify --report report.html
 """
 
 MEASURE_EPILOG = """\
@@ -112,10 +123,23 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _problem_options(solve.add_argument_group("the problem"))
-    _solver_options(solve.add_argument_group("the solver"))
+    _problem_options(solve.add_argument_group("the problem"), classes=10, samples=50)
+    _solver_options(solve.add_argument_group("the solver"), solver="newton")
     _output_options(solve.add_argument_group("the output"))
-    solve.set_defaults(run=run_solve)
+    solve.set_defaults(run=run_solve, classes=10)
+    view = commands.add_parser(
+        "view",
+        help="one HTML file: features, means and classifiers in 3-D along a solve",
+        description="Solve one model and write its path as one HTML file: geometry to turn and play, metrics, proof.",
+        epilog=VIEW_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _problem_options(view.add_argument_group("the problem"), classes=4, samples=20)
+    _solver_options(view.add_argument_group("the solver"), solver="sgd")
+    view.add_argument_group("the output").add_argument(
+        "--out", default="ufm-view", metavar="PATH", help="the page is PATH.html (default ufm-view)"
+    )
+    view.set_defaults(run=run_view, classes=4)
     verify = commands.add_parser(
         "verify",
         help="check the literature's claims, each against its own experiment",
@@ -178,11 +202,10 @@ def _sweep_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
     compare.set_defaults(run=run_compare)
 
 
-def _problem_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--K", type=int, help="classes (default 10, or as many as --n has sizes)")
-    group.add_argument(
-        "--n", type=_sizes, default=50, metavar="N", help="samples per class: 50, or sizes such as 50,20,5"
-    )
+def _problem_options(group: argparse._ArgumentGroup, classes: int, samples: int) -> None:
+    group.add_argument("--K", type=int, help=f"classes (default {classes}, or as many as --n has sizes)")
+    told = f"samples per class: {samples} (default), or sizes such as 50,20,5"
+    group.add_argument("--n", type=_sizes, default=samples, metavar="N", help=told)
     group.add_argument("--d", type=int, default=20, help="features (default 20)")
     group.add_argument(
         "--loss", choices=("ce", "mse"), default="ce", help="cross-entropy (default) or mean squared error"
@@ -195,8 +218,9 @@ def _problem_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _solver_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--solver", choices=("newton", "lbfgs", "sgd", "adam"), default="newton", help="default newton")
+def _solver_options(group: argparse._ArgumentGroup, solver: str) -> None:
+    choices = ("newton", "lbfgs", "sgd", "adam")
+    group.add_argument("--solver", choices=choices, default=solver, help=f"default {solver}")
     group.add_argument("--lr", type=float, metavar="X", help="learning rate of sgd (default 1) or adam (default 0.01)")
     group.add_argument("--momentum", type=float, metavar="X", help="of sgd (default 0.9)")
     group.add_argument("--start", choices=("random", "etf"), default="random", help="where to start (default random)")
@@ -221,6 +245,7 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="list the claims with their sources, and run nothing")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes (default 2, or 1 on one core)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--report", metavar="PATH", help="write PATH.html, a page of every claim, and PATH.json")
 
 
 def _measure_options(parser: argparse.ArgumentParser) -> None:

@@ -48,13 +48,13 @@ def run_solve(options: Namespace) -> int:
     Raises:
         BadOptionError: before anything is compiled.
     """
-    _check_combinations(options)
+    check_combinations(options)
     target = None if options.no_figure else target_path(options.out, "ufm-solve")
-    ticker = _Ticker(sys.stderr)
-    problem, solution = _solve(options, ticker)
+    ticker = Ticker(sys.stderr)
+    problem, solution = solved(options, ticker, record=target is not None, draw=target is not None)
     ticker.stage("certifying")
     gtol = max(CRITICAL[options.dtype], solution.gtol)
-    report = make_report(problem, solution, method=_method(options), gtol=gtol)
+    report = make_report(problem, solution, method=method_of(options), gtol=gtol)
     pictures = ()
     if target is not None and report.certificate is not None:
         ticker.stage("drawing")
@@ -64,7 +64,7 @@ def run_solve(options: Namespace) -> int:
     return 0 if solution.status is Status.CONVERGED else 1
 
 
-def _check_combinations(options: Namespace) -> None:
+def check_combinations(options: Namespace) -> None:
     """Refuse options that would be ignored silently."""
     first_order = options.solver in ("sgd", "adam")
     ignored = [
@@ -81,21 +81,27 @@ def _check_combinations(options: Namespace) -> None:
             raise BadOptionError(f"{name} {value:g} is not a finite number >= 0.")
 
 
-def target_path(out: str, default: str) -> Path:
-    """Where the picture goes, without the suffix; refused now rather than after the solve."""
+def target_path(out: str, default: str, option: str = "--out", suffixes: tuple[str, ...] = (".png", ".pdf")) -> Path:
+    """Where the files go, without the suffix; refused now rather than after the solve."""
     path = Path(out)
     if path.is_dir() or out.endswith(("/", os.sep)):
         path = path / default
-    path = path.with_suffix("") if path.suffix in (".png", ".pdf") else path
+    path = path.with_suffix("") if path.suffix in suffixes else path
     if not path.parent.is_dir():
-        raise BadOptionError(f"--out {out}: there is no directory {path.parent}.")
+        raise BadOptionError(f"{option} {out}: there is no directory {path.parent}.")
     if not os.access(path.parent, os.W_OK):
-        raise BadOptionError(f"--out {out}: no permission to write to {path.parent}.")
+        raise BadOptionError(f"{option} {out}: no permission to write to {path.parent}.")
     return path
 
 
-def _solve(options: Namespace, ticker: "_Ticker") -> tuple[Problem, Solution]:
-    """Everything that can refuse the options, and the solve."""
+def solved(options: Namespace, ticker: "Ticker", *, record: bool, draw: bool) -> tuple[Problem, Solution]:
+    """Everything that can refuse the options, and the solve.
+
+    Args:
+        record: the trajectory. draw: a picture will be drawn by matplotlib.
+    Raises:
+        BadOptionError: before anything is compiled.
+    """
     try:
         problem = _problem(options)
         check_problem(problem, "solve")
@@ -103,7 +109,7 @@ def _solve(options: Namespace, ticker: "_Ticker") -> tuple[Problem, Solution]:
         solver = _solver(options)
         max_steps = solver.max_steps if options.max_steps is None else options.max_steps
         ticker.stage("compiling")
-        if not options.no_figure:
+        if draw:
             # matplotlib loads while the compiler works
             Thread(target=import_module, args=("ufm.figures.solve",)).start()
         solution = solve(
@@ -112,7 +118,7 @@ def _solve(options: Namespace, ticker: "_Ticker") -> tuple[Problem, Solution]:
             solver=solver,
             gtol=options.gtol,
             max_steps=max_steps,
-            record=() if options.no_figure else _recorded(problem, max_steps, solver.escapes),
+            record=_recorded(problem, max_steps, solver.escapes) if record else (),
             progress=ticker.step,
             dtype=options.dtype,
         )
@@ -126,7 +132,7 @@ def _solve(options: Namespace, ticker: "_Ticker") -> tuple[Problem, Solution]:
 
 
 def _problem(options: Namespace) -> Problem:
-    K = (len(options.n) if isinstance(options.n, tuple) else 10) if options.K is None else options.K
+    K = (len(options.n) if isinstance(options.n, tuple) else options.classes) if options.K is None else options.K
     loss = MSE() if options.loss == "mse" else CrossEntropy(options.smoothing or 0.0)
     return Problem(K, options.n, options.d, options.lam_W, options.lam_H, options.lam_b, loss)
 
@@ -154,7 +160,7 @@ def _momentum(options: Namespace) -> float:
     return 0.9 if options.momentum is None else options.momentum
 
 
-def _method(options: Namespace) -> str:
+def method_of(options: Namespace) -> str:
     solver = {
         "newton": "trust-region Newton",
         "lbfgs": "L-BFGS",
@@ -183,7 +189,7 @@ def _draw(report: Report, certificate: Certificate, target: Path) -> tuple[str, 
     return tuple(str(path) for path in save(figure, target))
 
 
-class _Ticker:
+class Ticker:
     """One line on a terminal that says what is going on; silent elsewhere."""
 
     def __init__(self, stream: TextIO) -> None:

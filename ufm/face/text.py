@@ -3,11 +3,13 @@
 import math
 import textwrap
 from collections.abc import Iterable
+from typing import Any
 
 from ufm.certify.certificate import Certificate, Verdict
 from ufm.face.report import Report
-from ufm.losses import MSE, CrossEntropy
+from ufm.losses import MSE, CrossEntropy, UserLoss
 from ufm.problem import Problem
+from ufm.spaces import Euclidean
 from ufm.verify.compare import Prediction, table
 
 WIDTH = 100
@@ -46,12 +48,22 @@ def describe(problem: Problem) -> list[str]:
     bias = "no bias" if problem.lam_b is None else "free bias (lam_b=0)"
     if problem.lam_b is not None and float(problem.lam_b) > 0.0:
         bias = f"lam_b={float(problem.lam_b):g}"
-    kappa = math.sqrt(problem.K * problem.N) * float(problem.nu)
-    strength = f"   kappa = K sqrt(n lam_W lam_H) = {kappa:.4g}" if balanced else ""
+    plain = all(isinstance(space, Euclidean) for _, space in _spaces(problem))
+    decays = [("lam_W", problem.lam_W), ("lam_H", problem.lam_H)]
+    stated = [] if plain else [f"{name} in {type(space).__name__}" for name, space in _spaces(problem)]
+    stated += [] if problem.model.tau is None else [f"tau={float(problem.tau):g}"]
+    stated += [f"{name}={float(decay):g}" for name, decay in decays if decay is not None]
+    strength = ""
+    if plain and balanced and problem.model.tau is None:
+        strength = f"   kappa = K sqrt(n lam_W lam_H) = {math.sqrt(problem.K * problem.N) * float(problem.nu):.4g}"
     return [
         f"{loss_name(problem)}   K={problem.K} classes, {classes} (N={problem.N}), d={problem.d} features",
-        f"lam_W={float(problem.lam_W):g}  lam_H={float(problem.lam_H):g}  {bias}{strength}",
+        f"{'  '.join([*stated, bias])}{strength}",
     ]
+
+
+def _spaces(problem: Problem) -> Iterable[tuple[str, Any]]:
+    return (("W", problem.model.W), ("H", problem.model.H))
 
 
 def loss_name(problem: Problem) -> str:
@@ -60,7 +72,9 @@ def loss_name(problem: Problem) -> str:
     if isinstance(loss, CrossEntropy):
         smoothing = float(loss.smoothing)
         return f"cross-entropy, smoothing {smoothing:g}" if smoothing else "cross-entropy"
-    return "mean squared error" if isinstance(loss, MSE) else "user's loss"
+    if isinstance(loss, MSE):
+        return "mean squared error"
+    return "user's loss" if isinstance(loss, UserLoss) else f"{loss}"
 
 
 def _solve_lines(report: Report) -> list[str]:

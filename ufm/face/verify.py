@@ -9,16 +9,15 @@ import textwrap
 import time
 from argparse import Namespace
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ufm.face.solve import BadOptionError
-from ufm.sweep.version import installed
-from ufm.verify.claim import AtLeast, AtMost, Check, Outcome, Row
+from ufm.face.pages.claims import claims_page
+from ufm.face.solve import BadOptionError, target_path
+from ufm.face.verify_record import as_record, shown
+from ufm.verify.claim import Outcome
 from ufm.verify.runner import Verified, all_claims, verify
 
-SCHEMA = "ufm-verify/1"
 WIDTH = 100
 WANTED = (Outcome.HOLDS, Outcome.NOT_APPLICABLE)
 
@@ -30,19 +29,21 @@ def run_verify(options: Namespace) -> int:
         BadOptionError: an id that no claim has, or jobs < 1.
     """
     ids = _ids(options.only)
+    if options.list and options.report is not None:
+        raise BadOptionError("--report would have no effect: --list runs nothing.")
     if options.list:
         _print_list(ids)
         return 0
     if options.jobs is not None and options.jobs < 1:
         raise BadOptionError(f"--jobs {options.jobs} runs nothing. Pass 1 or more.")
+    target = None if options.report is None else target_path(options.report, "report", "--report", (".html", ".json"))
     jobs = min(2, os.cpu_count() or 1) if options.jobs is None else options.jobs
     clock = time.perf_counter()
     found = verify(ids, full=options.full, jobs=jobs, progress=_ticker())
     seconds = time.perf_counter() - clock
-    if options.json:
-        print(json.dumps(as_record(found, seconds), indent=2, allow_nan=False))
-    else:
-        print(render(found, seconds))
+    record = json.dumps(as_record(found, seconds, full=options.full), indent=2, allow_nan=False)
+    written = () if target is None else _write(target, claims_page(found, seconds, full=options.full), record)
+    print(record if options.json else "\n".join([render(found, seconds), *written]))
     return 0 if all(verified.outcome in WANTED for verified in found) else 1
 
 
@@ -83,6 +84,14 @@ def _ticker() -> Any:
     return tell
 
 
+def _write(target: Path, page: str, record: str) -> tuple[str, ...]:
+    """target.html and target.json; says where they are."""
+    paths = [target.with_name(target.name + suffix) for suffix in (".html", ".json")]
+    for path, text in zip(paths, (page, record), strict=True):
+        path.write_text(text + "\n", encoding="utf-8")
+    return (f"Report: {paths[0]}, {paths[1]}",)
+
+
 def render(found: tuple[Verified, ...], seconds: float) -> str:
     """The table: one line a claim, more where it does not hold, and a last line that counts."""
     lines = [f"{'claim':24}{'outcome':16}{'settings':>8}  {'worst quantity':24}{'difference':>11}{'allowed':>10}"]
@@ -118,7 +127,7 @@ def _explained(verified: Verified) -> list[str]:
     if check.reason:
         told.append(check.reason)
     if check.worst is not None:
-        told.append(f"{check.worst.quantity}: predicted {_shown(check.worst)[0]}, measured {_shown(check.worst)[1]}")
+        told.append(f"{check.worst.quantity}: predicted {shown(check.worst)[0]}, measured {shown(check.worst)[1]}")
     return [
         line
         for text in told
@@ -136,56 +145,3 @@ def _plural(outcome: Outcome, count: int) -> str:
 
 def _number(x: float) -> str:
     return "0" if x == 0.0 else ("undefined" if math.isnan(x) else ("differs" if math.isinf(x) else f"{x:.1e}"))
-
-
-def _shown(row: Row) -> tuple[str, str]:
-    """Predicted and measured, of an array the entries that differ most."""
-    predicted, measured = row.predicted, row.measured
-    sign = ""
-    if isinstance(predicted, AtLeast | AtMost):
-        sign, predicted = (">= " if isinstance(predicted, AtLeast) else "<= "), predicted.value
-    if isinstance(predicted, str) or isinstance(measured, str) or np.shape(predicted) != np.shape(measured):
-        return sign + str(predicted), str(measured)
-    there = np.ravel(np.asarray(predicted, float)), np.ravel(np.asarray(measured, float))
-    i = int(np.argmax(np.abs(there[0] - there[1])))
-    return f"{sign}{there[0][i]:.15g}", f"{there[1][i]:.15g}"
-
-
-def as_record(found: tuple[Verified, ...], seconds: float) -> dict[str, Any]:
-    """The same as JSON types; undefined and infinite numbers are null."""
-    return {
-        "schema": SCHEMA,
-        "software": {name: installed(name) for name in ("ufm", "jax", "numpy", "scipy")},
-        "seconds": seconds,
-        "claims": [
-            {
-                "id": v.id,
-                "topic": v.topic,
-                "statement": v.statement,
-                "source": v.source,
-                "assumptions": v.assumptions,
-                "tolerance": v.tolerance,
-                "boundary": v.boundary,
-                "outcome": v.outcome.name,
-                "seconds": v.seconds,
-                "checks": [_check_record(check) for check in v.checks],
-            }
-            for v in found
-        ],
-    }
-
-
-def _check_record(check: Check) -> dict[str, Any]:
-    rows = []
-    for row in check.rows:
-        predicted, measured = _shown(row)
-        rows.append(
-            {
-                "quantity": row.quantity,
-                "predicted": predicted,
-                "measured": measured,
-                "difference": row.difference if math.isfinite(row.difference) else None,
-                "tolerance": row.tolerance,
-            }
-        )
-    return {"setting": check.setting, "outcome": check.outcome.name, "reason": check.reason, "rows": rows}

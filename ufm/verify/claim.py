@@ -152,5 +152,5 @@ def _row(name: str, predicted: Any, found: Measurement) -> Row:
 def _outcome(rows: tuple[Row, ...]) -> Outcome:
     if any(row.difference > row.tolerance for row in rows):
         return Outcome.VIOLATED
-    undefined = any(np.isnan(row.difference) or np.isnan(row.tolerance) for row in rows)
+    undefined = any(np.isnan(row.difference) or not np.isfinite(row.tolerance) for row in rows)
     return Outcome.INCONCLUSIVE if undefined else Outcome.HOLDS

@@ -1,4 +1,6 @@
-"""Focal loss (T13): minimum, spectra and threshold while few classes keep it benign; many: bistable.py."""
+"""Focal loss (T13): minimum, spectra and threshold while few classes keep it benign.
+
+With many it is not: bistable.py."""
 
 import functools
 import math

@@ -149,7 +149,8 @@ def measure_bound(drawn: Drawn) -> Measurement:
     if drawn.setting.lam_b == 0.0:
         moved = problem.N * (G - G @ prior) + np.eye(problem.K)
         mixed = max(0.0, float(np.max(-moved / (prior - np.minimum(moved, 0.0)))))
-        G = (moved + mixed * (prior - moved) - np.eye(problem.K)) / problem.N
+        moved = np.maximum(moved + mixed * (prior - moved), 0.0)  # of the least entry rounding may be left
+        G = (moved - np.eye(problem.K)) / problem.N
     G = G * min(1.0, drawn.setting.nu / float(np.linalg.norm(G * np.sqrt(sizes), 2)))
     bound = -float(sizes @ CrossEntropy().conjugate(problem.N * G, np.eye(problem.K))) / problem.N
     if drawn.setting.lam_b:
