@@ -8,13 +8,13 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from theory import cross_entropy, mse
-from ufm.figures.phases.diagram import Diagram, draw_legend, draw_line, draw_map, ends
-from ufm.figures.style import style
+from ufm.figures.data import Data, kept, levels, on_axes
+from ufm.figures.phases.diagram import draw_legend, draw_line, draw_map, ends
+from ufm.figures.style import PAGE, paper
 from ufm.losses import MSE, CrossEntropy
 from ufm.problem import Problem
 from ufm.sweep.driver import sweep
 from ufm.sweep.grid import grid
-from ufm.sweep.results import Results
 from ufm.sweep.rows import VANISHED
 
 SMOOTHING = 0.3
@@ -24,7 +24,7 @@ TITLES = ("Cross-entropy", "Mean squared error", f"Label smoothing {SMOOTHING:g}
 
 def collapse_to_zero(
     decays: Sequence[float] | None = None, *, K: int = 4, n: int = 5, d: int = 5, **options: Any
-) -> Diagram:
+) -> Data:
     """max |W H| of the global minimum over (lam_W, lam_H), and kappa = K sqrt(n lam_W lam_H) at its threshold.
 
     Args:
@@ -32,7 +32,7 @@ def collapse_to_zero(
         K, n, d: sizes, no bias; d >= K-1.
         options: of `ufm.sweep`, such as store or executor.
     Returns:
-        Diagram. checks: "cells", and "wrong": those where W H = 0 and kappa >= threshold disagree.
+        Data. checks: "cells", and "wrong": those where W H = 0 and kappa >= threshold disagree.
     Source:
         T7 (cross-entropy, label smoothing), T8 (squared error): thresholds derived for this project.
     """
@@ -47,16 +47,22 @@ def collapse_to_zero(
     )
     zero = results.on_grid("largest_logit") <= VANISHED
     wrong = sum(int(np.sum(zero[i] != (kappa >= threshold))) for i, threshold in enumerate(thresholds))
-    return Diagram(results, _figure(results, lam, thresholds, K, n), {"cells": zero.size, "wrong": wrong})
+    table = kept(results, "loss", "lam_W", "lam_H", "largest_logit", "value", "gap", "verdict")
+    table["threshold"] = np.repeat(thresholds, lam.size**2)
+    settings = {"K": K, "n": n, "d": d, "low": lam[0], "high": lam[-1], "points": lam.size, "smoothing": SMOOTHING}
+    return Data({"": table}, settings, {"cells": zero.size, "wrong": wrong})
 
 
-def _figure(results: Results, lam: np.ndarray, thresholds: tuple[float, ...], K: int, n: int) -> Figure:
-    logits = results.on_grid("largest_logit")
+def collapse_figure(data: Data) -> Figure:
+    """A map for each loss, with the line kappa = threshold."""
+    lam, K, n = levels(data.table, "lam_W"), data.settings["K"], data.settings["n"]
+    logits = on_axes(data.table, ("loss", "lam_W", "lam_H"), "largest_logit")
     shown = np.where(logits > VANISHED, logits, np.nan)
     norm = LogNorm(max(np.nanmin(shown), 1e-2), np.nanmax(shown))
-    with style():
-        figure = Figure(figsize=(9.6, 3.3), layout="constrained")
+    with paper():
+        figure = Figure(figsize=(PAGE, 2.3), layout="constrained")
         panels = figure.subplots(1, 3, sharey=True)
+        thresholds = data.table["threshold"][:: lam.size**2]
         for panel, values, threshold, title in zip(panels, shown, thresholds, TITLES, strict=True):
             mesh = draw_map(panel, lam, lam, values.T, norm)
             product = threshold**2 / (K**2 * n)
