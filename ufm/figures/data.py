@@ -54,7 +54,7 @@ class Entry:
     """A figure of `ufm figures`.
 
     Attributes:
-        name: of its files. caption: template over the settings and checks of its data.
+        name: of its files. caption: template over the settings and checks of its data; its first sentence is the title.
         data: Source -> Data, with the sizes as keywords that have defaults; NoDataError where something is missing.
         figure: Data -> matplotlib Figure, pure.
     """
@@ -63,6 +63,11 @@ class Entry:
     caption: str
     data: Callable[..., Data]
     figure: Callable[[Data], Any]
+
+    @property
+    def title(self) -> str:
+        """What it shows."""
+        return self.caption.partition(". ")[0]
 
 
 def kept(results: Results, *names: str) -> dict[str, np.ndarray]:

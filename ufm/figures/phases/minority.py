@@ -22,6 +22,20 @@ from ufm.sweep.grid import grid
 from ufm.sweep.results import Results
 from ufm.sweep.rows import VANISHED
 
+CAPTION = (
+    "Minority collapse with decay. Distance |w_3 - w_4| of the classifiers of two small classes over |w_1 - w_2| of "
+    "two large ones, cross-entropy, K = {K} ({k_A} classes of n_A and {k_B} of n_B = 1 samples), d = {d}, no bias, "
+    "{points} values of nu = lam_W = lam_H in [{low:g}, {high:g}], solved from seed 0. Grey: one vector (distance up "
+    "to {one:g}) or W H = 0. Line: nu = sqrt(n_B)/N by theory (3.4), the boundary; dotted: W = H = 0 from there on. "
+    "Cells on the wrong side: {wrong} of {cells}."
+)
+BUDGETS_CAPTION = (
+    "Minority collapse with norm budgets. Layer-peeled model (Fang et al., PNAS 2021), no decay: distance |w_3 - w_4| "
+    "of the classifiers of two small classes over |w_1 - w_2| of two large ones, cross-entropy, K = {K} ({k_A} "
+    "classes of n_A and {k_B} of n_B = 1 samples), d = {d}, no bias, {points} budgets E_W = E_H in [{low:g}, "
+    "{high:g}], solved from seed 0. Grey: one vector (distance up to {one:g}). Line: the ratio R_0(E) of theory "
+    "(3.6). Cells on the wrong side: {wrong} of {cells}."
+)
 ONE_VECTOR = 1e-5  # distance of classifiers, in units of the majority's, up to which they are one
 K_A = K_B = 2
 BUDGET_TICKS = (0.3, 0.5, 1.0, 2.0, 4.0)
@@ -146,5 +160,5 @@ def _figure(data: Data, axis: str, line: Any, label: str) -> Figure:
         axes.set_ylabel(label)
         axes.set_xticks(x, [str(ratio) for ratio in x])
         axes.xaxis.set_minor_locator(NullLocator())
-        figure.colorbar(mesh, label=r"$|w_{B}-w_{B^\prime}|\,/\,|w_{A}-w_{A^\prime}|$")
+        figure.colorbar(mesh, label=r"$|w_3-w_4|\,/\,|w_1-w_2|$")
     return figure

@@ -13,6 +13,12 @@ from ufm.sweep.driver import sweep
 from ufm.sweep.grid import grid
 from ufm.sweep.results import Results
 
+CAPTION = (
+    "Where random starts end: spurious minima. Cross-entropy with decay, K = {K}, n = {n}, no bias, lam_W = lam_H of "
+    "{decays}, {starts} random starts (seeds 0 .. {end}) for each dimension d. Theory: no spurious minima for d >= K "
+    "(T3; Zhu et al., NeurIPS 2021), some for d < K-1 (T6). Found above the lowest value: {spurious} local minima for "
+    "d >= K-1, {higher} for d < K-1."
+)
 SAME = 1e-9  # of 1 + |f|: values of solves that are counted as one
 ENDS = (
     ("global minimum, proven", BLUE),
@@ -52,7 +58,7 @@ def spurious_minima(
     higher = np.sum(ends == 2, axis=(0, 2))
     checks = {"spurious": int(np.sum(higher[d >= K - 1])), "higher": int(np.sum(higher[d < K - 1]))}
     table = {**kept(results, "lam_W", "d", "key", "value", "verdict", "gap"), "end": np.array(NAMES)[ends.ravel()]}
-    settings = {"K": K, "n": 1, "starts": starts, "decays": ", ".join(f"{lam:g}" for lam in decays)}
+    settings = {"K": K, "n": 1, "starts": starts, "end": starts - 1, "decays": ", ".join(f"{lam:g}" for lam in decays)}
     return Data({"": table}, settings, checks)
 
 
