@@ -3,6 +3,7 @@
 import csv
 import json
 import string
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -11,14 +12,17 @@ from made_figures import made
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from ufm.cli import main
-from ufm.figures.data import Data, NoDataError, Source, levels, on_axes, rows, stacked
+from ufm.figures import data as data_module
+from ufm.figures.data import Data, NoDataError, Source, levels, on_axes, rows, stacked, swept
 from ufm.figures.paper import performance, seli
 from ufm.figures.registry import FIGURES
 from ufm.figures.style import COLUMN, PAGE
 from ufm.figures.write import caption, write
 from ufm.sweep import rows as rows_module
+from ufm.sweep.results import Results
 from ufm.sweep.version import installed
 
+NOTHING: Any = None
 BY_NAME = {entry.name: entry for entry in FIGURES}
 
 
@@ -92,8 +96,22 @@ def test_seli_from_its_sweep_and_again_from_the_store(tmp_path, monkeypatch):
             np.testing.assert_array_equal(table[column], again.tables[name][column])
 
 
+def test_a_sweep_that_failed_or_was_stopped_is_no_figure(monkeypatch):
+    def of(**changes):
+        columns = {"status": np.array(["CONVERGED", "FAILED"]), "message": np.array(["", "no room"])}
+        monkeypatch.setattr(data_module, "sweep", lambda cases: Results((), columns, **changes))
+
+    of()
+    with pytest.raises(NoDataError, match=r"1 of 2 rows of its sweep failed \(no room\)"):
+        swept(NOTHING)
+    of(interrupted=True)
+    with pytest.raises(KeyboardInterrupt):
+        swept(NOTHING)
+
+
 def test_times_come_from_the_folder_that_is_named(tmp_path):
     row = {"method": "ufm.solve", "cold": 2.0, "warm": 0.1, "steps": 3, "gradient": 1e-11, "gap": 1e-15}
+    (tmp_path / "else.json").write_text("[1]")
     (tmp_path / "mine.json").write_text(json.dumps({"device": "cpu:0", "S1": [row], "other": 1}))
     data = performance.data(Source(results=tmp_path))
     assert data.table["method"].tolist() == ["ufm.solve"]

@@ -1,4 +1,4 @@
-"""What a figure of the paper is made of: tables and settings in, a matplotlib Figure out. NumPy only."""
+"""What a figure of the paper is made of: tables and settings in, a matplotlib Figure out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ufm.sweep.driver import sweep
+from ufm.sweep.grid import Grid
 from ufm.sweep.results import Results
+from ufm.sweep.rows import FAULTS
 
 Table = Mapping[str, np.ndarray]  # columns of one length
 
@@ -68,6 +71,22 @@ class Entry:
     def title(self) -> str:
         """What it shows."""
         return self.caption.partition(". ")[0]
+
+
+def swept(cases: Grid, **options: Any) -> Results:
+    """`ufm.sweep`, all of it: a figure of a part would look like one of the whole.
+
+    Raises:
+        NoDataError: rows failed. KeyboardInterrupt: it was stopped; what is done is in the store.
+    """
+    results = sweep(cases, **options)
+    if results.interrupted:
+        raise KeyboardInterrupt
+    failed = np.isin(results["status"], FAULTS)
+    if np.any(failed):
+        why = results["message"][failed][0]
+        raise NoDataError(f"{np.sum(failed)} of {len(results)} rows of its sweep failed ({why}). Run it again.")
+    return results
 
 
 def kept(results: Results, *names: str) -> dict[str, np.ndarray]:

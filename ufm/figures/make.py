@@ -4,8 +4,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import jax
-
 from ufm.figures.data import NoDataError, Source
 from ufm.figures.registry import FIGURES
 from ufm.figures.write import write
@@ -16,13 +14,11 @@ def make(name: str, source: Source, folder: Path) -> tuple[Path, ...]:
     """The files of one figure of the registry, written into `folder`.
 
     Raises:
-        NoDataError: its data are not to be had here.
+        NoDataError: its data are not to be had here. KeyboardInterrupt: its sweep was stopped.
         OSError: the folder or the store cannot be written.
     """
     entry = next(entry for entry in FIGURES if entry.name == name)
-    files = write(entry, entry.data(source), folder)
-    jax.clear_caches()  # of no use to the next figure, and a process may hold only some thousand
-    return files
+    return write(entry, entry.data(source), folder)
 
 
 def make_all(

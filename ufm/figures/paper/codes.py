@@ -12,13 +12,12 @@ from scipy.spatial import ConvexHull
 
 from theory import softmax_codes
 from ufm.certify.certificate import Certificate
-from ufm.figures.data import Data, Source, levels, rows, stacked
+from ufm.figures.data import Data, Source, levels, rows, stacked, swept
 from ufm.figures.style import BLUE, GREY, PAGE, RED, SKY, paper
 from ufm.models import normalized
 from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.sweep.case import Case
-from ufm.sweep.driver import sweep
 from ufm.sweep.grid import grid
 
 CAPTION = (
@@ -52,7 +51,7 @@ def data(source: Source, *, classes: Sequence[int] = tuple(range(4, 21)), starts
     most = max(classes)  # every K is a problem of this size, so that one compiled program serves all
     points = [{"targets": _targets(K, most), "tau": GROWTH * K} for K in classes]
     base = Problem(most, 1, D, model=normalized(1.0), loss=cross_entropy_of_some, targets=np.eye(most))
-    results = sweep(grid(Case(base, gtol=3e-16), points, key=range(starts)), columns=code, store=source.store)
+    results = swept(grid(Case(base, gtol=3e-16), points, key=range(starts)), columns=code, store=source.store)
     parts, errors = [], [0.0]
     for K, f, found in zip(classes, results.on_grid("value"), results.on_grid("code"), strict=True):
         best = int(np.argmin(f))

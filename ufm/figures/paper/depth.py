@@ -11,7 +11,7 @@ from matplotlib.ticker import NullLocator
 
 from theory import deep_linear, srg
 from ufm.certify.point import examine
-from ufm.figures.data import Data, Source, kept, levels, rows, stacked
+from ufm.figures.data import Data, Source, kept, levels, rows, stacked, swept
 from ufm.figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, PURPLE, paper
 from ufm.losses import MSE
 from ufm.models import DeepLinear, DeepReLU
@@ -19,7 +19,6 @@ from ufm.problem import Params, Problem
 from ufm.solve import solve
 from ufm.solvers.lbfgs import LBFGS
 from ufm.sweep.case import RandomStart
-from ufm.sweep.driver import sweep
 from ufm.sweep.grid import grid
 from ufm.verify.experiment import orthogonal
 
@@ -96,7 +95,7 @@ def _linear(source: Source, K: int, n: int, ratios: np.ndarray) -> tuple[dict, d
             points.append({"model": DeepLinear(widths), "lam_W": lam, "lam_H": lam})
             stated.append({"M": M, "ratio": ratio, **_predicted(K, n, widths, lam)})
     base = Problem(K, n, K, 1.0, 1.0, loss=MSE(), model=DeepLinear(()))
-    results = sweep(grid(base, points, start=STARTS), store=source.store)
+    results = swept(grid(base, points, start=STARTS), store=source.store)
     best = np.argmin(results.on_grid("value"), axis=1) + len(STARTS) * np.arange(len(points))
     names = ("lam_W", "start", "value", "largest_logit", "verdict", "gap")
     found = {name: column[best] for name, column in kept(results, *names).items()}

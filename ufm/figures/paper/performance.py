@@ -36,8 +36,10 @@ def data(source: Source) -> Data:
     found: dict[str, list[Any]] = {name: [] for name in ("file", "device", "case", "method", *MEASURED)}
     for path in sorted(Path(source.results).glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        for case in (name for name in SIZES if name in record):
-            for row in record[case]:
+        if not (isinstance(record, dict) and "device" in record):
+            continue
+        for case in SIZES:
+            for row in record.get(case, ()):
                 values = (path.stem, record["device"], case, row["method"], *(row[name] for name in MEASURED))
                 for name, value in zip(found, values, strict=True):
                     found[name].append(value)
@@ -54,13 +56,14 @@ def data(source: Source) -> Data:
 def figure(data: Data) -> Figure:
     """A row of panels for each file, a panel for each case."""
     files, cases = levels(data.table, "file"), levels(data.table, "case")
-    longest = max(len(rows(rows(data.table, "file", file), "case", cases[0])["method"]) for file in files)
+    parts = {(file, case): rows(rows(data.table, "file", file), "case", case) for file in files for case in cases}
+    longest = max(len(part["method"]) for part in parts.values())
     with paper():
         figure = Figure(figsize=(PAGE, (0.8 + 0.2 * longest) * len(files)), layout="constrained")
         panels = figure.subplots(len(files), len(cases), squeeze=False, sharex=True, sharey="row")
         for line, file in zip(panels, files, strict=True):
             for axes, case in zip(line, cases, strict=True):
-                _draw_bars(axes, rows(rows(data.table, "file", file), "case", case))
+                _draw_bars(axes, parts[file, case])
                 axes.set_title(f"{case}: {SIZES[case].rpartition(',')[0]}")
             line[0].set_ylabel(file)
         for axes in panels[-1]:

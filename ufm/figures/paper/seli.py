@@ -11,13 +11,12 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from theory import imbalance, seli
 from ufm.certify.certificate import Certificate
-from ufm.figures.data import Data, Source, kept, levels, on_axes, rows, stacked
+from ufm.figures.data import Data, Source, kept, levels, on_axes, rows, stacked, swept
 from ufm.figures.grams import cosines
 from ufm.figures.style import BLUE, COSINES, GREY, INK, ORANGE, PAGE, paper
 from ufm.problem import Problem
 from ufm.solution import Solution
 from ufm.sweep.case import Case
-from ufm.sweep.driver import sweep
 from ufm.sweep.grid import grid
 
 CAPTION = (
@@ -45,7 +44,7 @@ def data(
     K, sizes = k_A + k_B, (n_A,) * k_A + (n_B,) * k_B
     nu = np.sort(np.append(np.geomspace(SHOWN[0], SHOWN[-1], points - 1), SHOWN[1]))[::-1]
     base = Case(Problem(K, sizes, d, 1.0, 1.0, merged=True), gtol=1e-13)
-    results = sweep(grid(base, [{"lam_W": x, "lam_H": x} for x in nu]), columns=grams, store=source.store)
+    results = swept(grid(base, [{"lam_W": x, "lam_H": x} for x in nu]), columns=grams, store=source.store)
     limit = seli.global_minimum(K=K, n=sizes, d=d).quantities
     fine = np.geomspace(nu[0], nu[-1], 100)
     table, line, difference = kept(results, "lam_W", "value", "gap", "verdict"), {"nu": fine}, 0.0

@@ -4,11 +4,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from ufm.figures.data import Data, Source, kept, levels, on_axes, stacked
+from ufm.figures.data import Data, Source, kept, levels, on_axes, stacked, swept
 from ufm.figures.paper.losses import GAMMA, LOSSES, SMOOTHING
 from ufm.figures.style import BLUE, COLUMN, GREEN, GREY, ORANGE, RED, paper
 from ufm.problem import Problem
-from ufm.sweep.driver import sweep
 from ufm.sweep.grid import grid
 from ufm.verify.columns import predicted
 
@@ -32,7 +31,7 @@ def data(source: Source, *, K: int = 4, n: int = 5, d: int = 6, points: int = 25
     base = Problem(K, n, d, 1.0, 1.0)
     decays = [{"lam_W": x, "lam_H": x} for x in lam]
     losses = [known.loss for known in LOSSES.values()]
-    results = sweep(grid(base, decays, loss=losses), columns=predicted(), store=source.store)
+    results = swept(grid(base, decays, loss=losses), columns=predicted(), store=source.store)
     table = {
         "kappa": np.repeat(kappa, len(LOSSES)),
         "loss": np.tile(np.array(list(LOSSES)), points),

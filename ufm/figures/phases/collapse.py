@@ -8,12 +8,11 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from theory import cross_entropy, mse
-from ufm.figures.data import Data, kept, levels, on_axes
+from ufm.figures.data import Data, kept, levels, on_axes, swept
 from ufm.figures.phases.diagram import draw_legend, draw_line, draw_map, ends
 from ufm.figures.style import PAGE, paper
 from ufm.losses import MSE, CrossEntropy
 from ufm.problem import Problem
-from ufm.sweep.driver import sweep
 from ufm.sweep.grid import grid
 from ufm.sweep.rows import VANISHED
 
@@ -44,7 +43,7 @@ def collapse_to_zero(
     """
     lam = np.logspace(-3, 0, 17) if decays is None else np.asarray(decays, float)
     base = Problem(K=K, n=n, d=d, lam_W=1.0, lam_H=1.0)
-    results = sweep(grid(base, loss=LOSSES, lam_W=lam, lam_H=lam), **options)
+    results = swept(grid(base, loss=LOSSES, lam_W=lam, lam_H=lam), **options)
     kappa = K * np.sqrt(n * np.outer(lam, lam))
     thresholds = (
         cross_entropy.collapse_threshold(),

@@ -8,12 +8,11 @@ from matplotlib.figure import Figure
 
 from theory import mse
 from ufm.certify.certificate import Certificate
-from ufm.figures.data import Data, kept, levels, on_axes
+from ufm.figures.data import Data, kept, levels, on_axes, swept
 from ufm.figures.style import BLUE, COLUMN, GREEN, GREY, ORANGE, paper
 from ufm.losses import MSE
 from ufm.problem import Problem
 from ufm.solve import Solution
-from ufm.sweep.driver import sweep
 from ufm.sweep.grid import grid
 
 CAPTION = (
@@ -60,7 +59,7 @@ def frames_of_squared_error(
     lam = [kappa / (K * np.sqrt(n)) for kappa in kappas]
     base = Problem(K=K, n=n, d=d, lam_W=1.0, lam_H=1.0, lam_b=1.0, loss=MSE())
     points = [{"lam_W": value, "lam_H": value} for value in lam]
-    results = sweep(grid(base, points, lam_b=x), columns=class_cosine, **options)
+    results = swept(grid(base, points, lam_b=x), columns=class_cosine, **options)
     found = results.on_grid("cosine")
     expected = np.array([[_cosine(K, n, d, value, decay) for decay in x] for value in lam])
     fine = np.geomspace(x[0], x[-1], 400)

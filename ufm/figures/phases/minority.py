@@ -11,13 +11,12 @@ from matplotlib.ticker import NullLocator
 from theory import imbalance, layer_peeled
 from ufm import models
 from ufm.certify.certificate import Certificate
-from ufm.figures.data import Data, kept, levels, on_axes
+from ufm.figures.data import Data, kept, levels, on_axes, swept
 from ufm.figures.phases.diagram import draw_legend, draw_line, draw_map, ends
 from ufm.figures.style import COLUMN, paper
 from ufm.problem import Problem
 from ufm.solve import Solution
 from ufm.sweep.case import Case
-from ufm.sweep.driver import sweep
 from ufm.sweep.grid import grid
 from ufm.sweep.results import Results
 from ufm.sweep.rows import VANISHED
@@ -69,7 +68,7 @@ def minority_collapse(
     nu = np.logspace(np.log10(5e-3), np.log10(0.5), 21) if decays is None else np.asarray(decays, float)
     base = Problem(K=K_A + K_B, n=1, d=d, lam_W=1.0, lam_H=1.0, merged=True)
     points = [{"lam_W": x, "lam_H": x} for x in nu]
-    results = sweep(grid(base, points, n=_sizes(ratios)), columns=minority_distance, **options)
+    results = swept(grid(base, points, n=_sizes(ratios)), columns=minority_distance, **options)
     boundary = np.array([imbalance.minority_collapse_threshold(K=K_A + K_B, n=n) for n in _sizes(ratios)])
     lost = np.array([imbalance.zero_threshold(K=K_A + K_B, n=n) for n in _sizes(ratios)])
     checks = _checked(results, nu[:, None] >= boundary)
@@ -107,7 +106,7 @@ def layer_peeled_collapse(
     E = np.logspace(np.log10(0.3), np.log10(6.0), 17) if budgets is None else np.asarray(budgets, float)
     base = Case(Problem(K=K_A + K_B, n=1, d=d, model=models.layer_peeled(1.0, 1.0), merged=True))
     points = [{"model.W.mean_square": x, "model.H.mean_square": x} for x in E]
-    results = sweep(grid(base, points, n=_sizes(ratios)), columns=minority_distance, **options)
+    results = swept(grid(base, points, n=_sizes(ratios)), columns=minority_distance, **options)
     checks = _checked(results, np.array(ratios) >= _thresholds(E)[:, None])
     fine = np.geomspace(*ends(E), 80)
     settings = {"d": d, "low": E[0], "high": E[-1], "points": E.size, **SETTINGS}

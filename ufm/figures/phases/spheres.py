@@ -7,13 +7,12 @@ import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from ufm.figures.data import Data, levels, on_axes, stacked
+from ufm.figures.data import Data, levels, on_axes, stacked, swept
 from ufm.figures.phases.diagram import draw_rows
 from ufm.figures.style import INK, PAGE, paper
 from ufm.models import normalized
 from ufm.problem import Problem
 from ufm.sweep.case import Case
-from ufm.sweep.driver import sweep
 from ufm.sweep.grid import grid
 
 CAPTION = (
@@ -51,7 +50,7 @@ def sphere_minima(
     tau = np.logspace(0, np.log10(16.0), 13) if temperatures is None else np.asarray(temperatures, float)
     d = np.arange(2, K + 1) if dimensions is None else np.asarray(dimensions)
     base = Case(Problem(K=K, n=1, d=K, model=normalized(1.0)), gtol=1e-14)
-    results = sweep(grid(base, d=d.tolist(), tau=tau, key=range(starts)), **options)
+    results = swept(grid(base, d=d.tolist(), tau=tau, key=range(starts)), **options)
     values = results.on_grid("value")
     lowest = np.nanmin(values, axis=2)
     margin = -np.log(np.expm1(lowest) / (K - 1)) / tau

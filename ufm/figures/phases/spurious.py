@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ufm.figures.data import Data, kept, levels, on_axes
+from ufm.figures.data import Data, kept, levels, on_axes, swept
 from ufm.figures.style import BLUE, GREY, ORANGE, PAGE, SKY, paper
 from ufm.problem import Problem
-from ufm.sweep.driver import sweep
 from ufm.sweep.grid import grid
 from ufm.sweep.results import Results
 
@@ -53,7 +52,7 @@ def spurious_minima(
     d = np.arange(1, K + 1) if dimensions is None else np.asarray(dimensions)
     base = Problem(K=K, n=1, d=K, lam_W=1.0, lam_H=1.0)
     points = [{"lam_W": lam, "lam_H": lam} for lam in decays]
-    results = sweep(grid(base, points, d=d.tolist(), key=range(starts)), **options)
+    results = swept(grid(base, points, d=d.tolist(), key=range(starts)), **options)
     ends = _ends(results)
     higher = np.sum(ends == 2, axis=(0, 2))
     checks = {"spurious": int(np.sum(higher[d >= K - 1])), "higher": int(np.sum(higher[d < K - 1]))}
