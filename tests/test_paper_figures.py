@@ -3,6 +3,7 @@
 import csv
 import json
 import string
+import sys
 from typing import Any
 
 import matplotlib
@@ -11,16 +12,18 @@ import pytest
 from made_figures import made
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+import ufm
 from ufm.cli import main
 from ufm.figures import data as data_module
 from ufm.figures.data import Data, NoDataError, Source, levels, on_axes, rows, stacked, swept
-from ufm.figures.paper import performance, seli
+from ufm.figures.paper import codes, depth, layers, losses, performance, seli
 from ufm.figures.registry import FIGURES
 from ufm.figures.style import COLUMN, PAGE
 from ufm.figures.write import caption, write
 from ufm.sweep import rows as rows_module
 from ufm.sweep.results import Results
 from ufm.sweep.version import installed
+from ufm.verify.predict import predict
 
 NOTHING: Any = None
 BY_NAME = {entry.name: entry for entry in FIGURES}
@@ -120,6 +123,48 @@ def test_times_come_from_the_folder_that_is_named(tmp_path):
     with pytest.raises(NoDataError, match="no times of benchmarks"):
         performance.data(Source(results=tmp_path / "nowhere"))
     assert "ufm.solve" in performance.data(Source()).table["method"]  # those that the repository ships
+
+
+def test_without_the_extra_the_layers_are_left_out(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ufm.networks", None)
+    monkeypatch.delattr(ufm, "networks", raising=False)
+    with pytest.raises(NoDataError, match=r"ufm\.networks"):
+        layers.data(Source())
+
+
+def test_theory_of_the_losses_is_the_one_that_covers_the_problem():
+    for known in losses.LOSSES.values():
+        problem = ufm.Problem(4, 3, 5, 0.01, 0.02, 0.1, known.loss)
+        assert known.minimum(problem).value == predict(problem).value
+        assert np.all(known.at_minimum(problem).values >= -1e-15)
+        assert known.at_zero(problem).values[0] < 0.0
+
+
+def test_aligned_factors_have_a_product_along_the_targets():
+    problem = ufm.Problem(4, 2, 4, 0.01, 0.01, model=ufm.DeepLinear((4, 4)), loss=ufm.MSE())
+    W, H, _ = depth.Aligned(0.5)(problem, 0)
+    Y = np.eye(4)[:, problem.labels]
+    np.testing.assert_allclose(W[2] @ W[1] @ W[0] @ H, 0.5**4 * Y / np.sqrt(2.0), atol=1e-15)
+    for factor in W:
+        np.testing.assert_allclose(factor.T @ factor, 0.25 * np.eye(4), atol=1e-15)
+
+
+def test_cross_entropy_of_some_classes_leaves_the_others_out():
+    Z = np.random.default_rng(0).standard_normal((5, 5))
+    some = np.asarray(codes.cross_entropy_of_some(Z, codes._targets(3, 5)))
+    loss: Any = ufm.CrossEntropy()
+    np.testing.assert_allclose(some[:3], loss(Z[:3, :3], np.eye(3)), rtol=1e-6)
+    assert some[3:].tolist() == [0.0, 0.0]
+
+
+def test_codes_are_turned_without_a_change_and_a_cube_has_twelve_edges():
+    cube = np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]) / np.sqrt(3.0)
+    turned = codes._turned(cube)
+    np.testing.assert_allclose(turned @ turned.T, cube @ cube.T, atol=1e-14)
+    edges = codes._edges(turned)
+    assert len(edges) == 12
+    assert all(np.linalg.norm(turned[i] - turned[j]) == pytest.approx(2 / np.sqrt(3.0)) for i, j, _ in edges)
+    assert sum(front for *_, front in edges) == 9  # three faces are seen
 
 
 def test_tables_are_taken_apart_and_put_together():

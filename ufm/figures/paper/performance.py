@@ -14,10 +14,10 @@ from ufm.figures.style import BLUE, ORANGE, PAGE, paper
 
 CAPTION = (
     "Performance. Seconds from a random start (seed 0) to a gradient of 1e-10 for cross-entropy, as measured by "
-    "benchmarks/rivals.py and stored in {files}: warm (dark: the best of the later calls, compiled) and cold (pale: "
-    "the first call, compilation included). Cases: {cases}; more in benchmarks/rivals.py. `ufm.solve` uses the exact "
-    "reductions, and its time contains the proof of optimality; `ufm free` and the others work on free features. "
-    "Hollow: the gradient asked for was missed by more than a factor of two."
+    "benchmarks/rivals.py and stored in {files}: warm (dark, and the numbers: the best of the later calls, compiled) "
+    "and cold (pale: the first call, compilation included). Cases: {cases}; more in benchmarks/rivals.py. `ufm.solve` "
+    "uses the exact reductions, and its time contains the proof of optimality; `ufm free` and the others work on free "
+    "features. Hollow: the gradient asked for was missed by more than a factor of two."
 )
 SIZES = {
     "S1": "K=10, n=10, d=20, decays 5e-3",
@@ -45,7 +45,7 @@ def data(source: Source) -> Data:
                     found[name].append(value)
     if not found["case"]:
         raise NoDataError(
-            f"{source.results} has no times of benchmarks/rivals.py. Run it with --out, and pass its folder."
+            f"{source.results} has no times of benchmarks/rivals.py. Run it with --out, and pass its folder as results."
         )
     table = {name: np.array(values) for name, values in found.items()}
     cases = "; ".join(f"{case}: {SIZES[case]}" for case in levels(table, "case"))
