@@ -9,12 +9,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import ufm
 from theory import NotApplicable
-from ufm.figures.phases.collapse import collapse_to_zero
+from ufm.figures.data import on_axes
+from ufm.figures.phases.collapse import collapse_figure, collapse_to_zero
 from ufm.figures.phases.diagram import edges
-from ufm.figures.phases.frames import class_cosine, frames_of_squared_error
-from ufm.figures.phases.minority import layer_peeled_collapse, minority_collapse, minority_distance
-from ufm.figures.phases.spheres import sphere_minima
-from ufm.figures.phases.spurious import spurious_minima
+from ufm.figures.phases.frames import class_cosine, frames_figure, frames_of_squared_error
+from ufm.figures.phases.minority import (
+    layer_peeled_collapse,
+    layer_peeled_figure,
+    minority_collapse,
+    minority_distance,
+    minority_figure,
+)
+from ufm.figures.phases.spheres import sphere_minima, spheres_figure
+from ufm.figures.phases.spurious import spurious_figure, spurious_minima
 from ufm.sweep import rows as rows_module
 from ufm.sweep.rows import failed_row
 from ufm.verify.predict import predict
@@ -63,52 +70,57 @@ def drawn(figure):
 
 
 DIAGRAMS = [
-    (lambda: collapse_to_zero([1e-3, 1e-2, 1e-1, 0.5]), {"cells": 48, "wrong": 0}, "Mean squared error"),
-    (lambda: minority_collapse([0.02, 0.1, 0.2], ratios=(1, 3, 8)), {"cells": 8, "wrong": 0}, "Decay"),
-    (lambda: layer_peeled_collapse([0.4, 1.5, 4.0], ratios=(1, 3, 8)), {"cells": 9, "wrong": 0}, "Norm budgets"),
+    (lambda: collapse_to_zero([1e-3, 1e-2, 1e-1, 0.5]), {"cells": 48, "wrong": 0}, collapse_figure, 4),
+    (lambda: minority_collapse([0.02, 0.1, 0.2], ratios=(1, 3, 8)), {"cells": 8, "wrong": 0}, minority_figure, 2),
+    (
+        lambda: layer_peeled_collapse([0.4, 1.5, 4.0], ratios=(1, 3, 8)),
+        {"cells": 9, "wrong": 0},
+        layer_peeled_figure,
+        2,
+    ),
 ]
 
 
-@pytest.mark.parametrize(("make", "checks", "title"), DIAGRAMS)
-def test_what_theory_says_agrees_with_its_boundaries(monkeypatch, make, checks, title):
+@pytest.mark.parametrize(("make", "checks", "draw", "panels"), DIAGRAMS)
+def test_what_theory_says_agrees_with_its_boundaries(monkeypatch, make, checks, draw, panels):
     monkeypatch.setattr(rows_module, "_row", made_up(1.0))
-    diagram = make()
-    assert diagram.checks == checks
-    assert any(title in told for told in drawn(diagram.figure))
+    data = make()
+    assert data.checks == checks
+    assert len(drawn(draw(data))) == panels
 
 
-@pytest.mark.parametrize(("make", "checks", "title"), DIAGRAMS)
-def test_another_strength_is_noticed(monkeypatch, make, checks, title):
+@pytest.mark.parametrize("make", [make for make, *_ in DIAGRAMS])
+def test_another_strength_is_noticed(monkeypatch, make):
     monkeypatch.setattr(rows_module, "_row", made_up(4.0))
     assert make().checks["wrong"] > 0
 
 
 def test_frames_between_the_simplex_and_the_orthogonal_one(monkeypatch):
     monkeypatch.setattr(rows_module, "_row", made_up(1.0))
-    diagram = frames_of_squared_error([0.01, 0.5, 100.0])
-    assert diagram.checks["difference"] < 1e-12
-    cosines = diagram.results.on_grid("cosine")
+    data = frames_of_squared_error([0.01, 0.5, 100.0])
+    assert data.checks["difference"] < 1e-12
+    cosines = on_axes(data.table, ("kappa", "lam_b"), "cosine")
     np.testing.assert_allclose(cosines[:, 0], -1 / 3, rtol=1e-12)
     assert np.all(np.diff(cosines, axis=1) >= -1e-12)
     assert np.all(cosines[:, -1] > -0.01)
-    drawn(diagram.figure)
+    drawn(frames_figure(data))
     monkeypatch.setattr(rows_module, "_row", made_up(1.5))
     assert frames_of_squared_error([0.01, 0.5, 100.0]).checks["difference"] > 0.01
 
 
 def test_minima_on_spheres(monkeypatch):
     monkeypatch.setattr(rows_module, "_row", made_up(1.0))
-    diagram = sphere_minima([1.0, 4.0], K=4, starts=3)
-    assert abs(diagram.checks["excess"]) < 1e-12
-    assert abs(diagram.checks["shortfall"]) < 1e-12
-    drawn(diagram.figure)
+    data = sphere_minima([1.0, 4.0], K=4, starts=3)
+    assert abs(data.checks["excess"]) < 1e-12
+    assert abs(data.checks["shortfall"]) < 1e-12
+    drawn(spheres_figure(data))
 
 
 def test_spurious_minima_are_counted(monkeypatch):
     monkeypatch.setattr(rows_module, "_row", made_up(1.0))
-    diagram = spurious_minima([1e-2], K=4, starts=6)
-    assert diagram.checks == {"spurious": 0, "higher": 8}  # two of three starts, in d = 1 and 2
-    assert "$\\lambda_W=\\lambda_H=0.01$" in drawn(diagram.figure)
+    data = spurious_minima([1e-2], K=4, starts=6)
+    assert data.checks == {"spurious": 0, "higher": 8}  # two of three starts, in d = 1 and 2
+    assert "$\\lambda_W=\\lambda_H=0.01$" in drawn(spurious_figure(data))
 
 
 def test_columns_of_the_diagrams():
@@ -133,7 +145,7 @@ def test_edges_are_halfway_on_the_logarithmic_scale():
 
 
 def test_minority_collapse_is_where_theory_puts_it():
-    diagram = minority_collapse([0.05, 0.12, 0.13, 0.2], ratios=(3,))  # the boundary is 1/8
-    assert diagram.checks == {"cells": 4, "wrong": 0}
-    assert (diagram.results["minority"] > 1e-5).tolist() == [True, True, False, False]
-    assert set(diagram.results["status"].tolist()) == {"CONVERGED"}
+    data = minority_collapse([0.05, 0.12, 0.13, 0.2], ratios=(3,))  # the boundary is 1/8
+    assert data.checks == {"cells": 4, "wrong": 0}
+    assert (data.table["minority"] > 1e-5).tolist() == [True, True, False, False]
+    assert set(data.table["verdict"].tolist()) == {"GLOBAL_MINIMUM"}

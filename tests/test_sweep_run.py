@@ -338,3 +338,15 @@ def test_a_damaged_row_is_named_and_computed_again(tmp_path, counted):
     told = sorted(note.split(" was damaged")[0].split(" ", 3)[3] for note in results.notes)
     assert told == ["(lam_W=0.01, key=3)", "(lam_W=0.02, key=1)"]
     equal(values(first), values(results))
+
+
+def test_rows_of_deep_models_are_of_the_last_matrix_and_of_what_it_sees():
+    problem = ufm.Problem(3, 2, 4, 0.1, 0.1, model=ufm.DeepReLU((5,)), loss=ufm.MSE())
+    params = ufm.random_start(problem, 0)
+    first, last = params.W
+    seen = np.maximum(first @ params.H, 0.0)
+    solved: Any = SimpleNamespace(params=params)
+    row = rows_module._measured(problem, solved)
+    assert row["W_sq"] == pytest.approx(np.sum(first**2) + np.sum(last**2), rel=1e-14)
+    assert row["largest_logit"] == pytest.approx(np.max(np.abs(last @ seen)), rel=1e-13)
+    assert row["nc1"] == pytest.approx(ufm.collapse(seen, problem.labels, last).nc1, rel=1e-10)

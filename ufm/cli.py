@@ -1,4 +1,4 @@
-"""The command line: `ufm solve`, `view`, `verify`, `measure`, `sweep`, `runs`, `merge`. Results go to stdout."""
+"""The command line. Results go to stdout, progress to stderr; `ufm --help` lists the commands."""
 
 import argparse
 import os
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from ufm.face.figures import run_figures
 from ufm.face.measure import run_measure
 from ufm.face.runs import run_compare, run_export, run_list, run_show
 from ufm.face.solve import BadOptionError, run_solve
@@ -51,6 +52,17 @@ exit status: 0 measured; 2 the files or options are wrong.
 examples:
   ufm measure features.npz
   ufm measure layer1.npy layer2.npy --labels labels.npy --W W.npy --json
+"""
+
+FIGURES_EPILOG = """\
+each figure is NAME.pdf, NAME.png, its numbers as NAME.csv, and its caption with all settings as NAME.txt; files are the
+same to the byte from run to run. Sweeps are kept in the store, and read from there the next time.
+
+exit status: 0 every figure is there; 1 some were left out (the reason is on stderr); 2 the options are wrong.
+
+examples:
+  ufm figures --list
+  ufm figures --only training,spectra --out paper/figures
 """
 
 SWEEP_EPILOG = """\
@@ -158,6 +170,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     _measure_options(measure)
     measure.set_defaults(run=run_measure)
+    figures = commands.add_parser(
+        "figures",
+        help="draw the figures of the literature: PDF, PNG, CSV and caption",
+        description="Compute and draw the set of paper figures, each with its numbers and its caption.",
+        epilog=FIGURES_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _figures_options(figures)
+    figures.set_defaults(run=run_figures)
     _sweep_commands(commands)
     return parser
 
@@ -246,6 +267,15 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, metavar="N", help="processes (default 2, or 1 on one core)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--report", metavar="PATH", help="write PATH.html, a page of every claim, and PATH.json")
+
+
+def _figures_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", default="figures", metavar="FOLDER", help="where the files go (default figures)")
+    parser.add_argument("--only", metavar="NAMES", help="these figures: names with commas, such as training,spectra")
+    parser.add_argument("--list", action="store_true", help="list the figures, and draw nothing")
+    parser.add_argument("--store", metavar="FILE", help="the store of the sweeps (default FOLDER/sweeps.sqlite)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes (default 2, or 1 on one core)")
+    parser.add_argument("--results", metavar="FOLDER", help="JSON of benchmarks/rivals.py (default the checkout's)")
 
 
 def _measure_options(parser: argparse.ArgumentParser) -> None:

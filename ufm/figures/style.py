@@ -37,12 +37,40 @@ RC: dict[Any, Any] = {
     "figure.dpi": 100.0,
     "savefig.dpi": 200.0,
     "pdf.fonttype": 42,
+    "svg.hashsalt": "ufm",
+}
+
+COLUMN, PAGE = 3.25, 6.75  # inches: the width of one column and of both, at most venues
+PAPER: dict[Any, Any] = RC | {
+    "font.size": 8.0,
+    "axes.titlesize": 8.0,
+    "axes.labelsize": 8.0,
+    "figure.titlesize": 8.5,
+    "legend.fontsize": 7.0,
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 2.8,
+    "legend.handlelength": 1.5,
+    "legend.labelspacing": 0.25,
+    "legend.columnspacing": 1.2,
+    "legend.borderaxespad": 0.3,
 }
 
 
 def style() -> AbstractContextManager[Any]:
     """The style, for as long as the context lasts; nothing global stays changed."""
     return matplotlib.rc_context(RC)
+
+
+def paper() -> AbstractContextManager[Any]:
+    """The style of figures that are printed at the width that they have: see COLUMN and PAGE."""
+    return matplotlib.rc_context(PAPER)
 
 
 def save(figure: Figure, target: Path) -> tuple[Path, Path]:

@@ -2,7 +2,7 @@
 
 import csv
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +60,16 @@ def export(results: Results, path: str | Path) -> Path:
     return path
 
 
-def _to_csv(results: Results, path: Path) -> None:
-    columns = _flat(results)
+def write_csv(columns: Mapping[str, np.ndarray], path: Path) -> None:
+    """Columns of one length as CSV, numbers with the digits that give back the same float."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+
+
+def _to_csv(results: Results, path: Path) -> None:
+    write_csv(_flat(results), path)
 
 
 def _to_parquet(results: Results, path: Path) -> None:

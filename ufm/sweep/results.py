@@ -22,8 +22,9 @@ class Results:
             status: of the solver (CONVERGED, ...), or FAILED, OUT_OF_MEMORY, WORKER_DIED, NOT_RUN, with message.
             value, grad_norm, steps, evaluations, escapes: of the solution. verdict, gap, lower_bound,
             smallest_eigenvalue, index, nullity, symmetry, dual_ratio: of the certificate. largest_logit, W_sq, H_sq,
-            nc1 ... accuracy: metrics, as `ufm.collapse` names them. seconds, seed, chunk, code, jax, numpy: how it was
-            made; chunk is what it was padded to, smaller where memory was short.
+            nc1 ... accuracy: metrics, as `ufm.collapse` names them. Of a deep model W_sq is the sum over its matrices,
+            and logits and metrics are those of the last matrix and of what it sees. seconds, seed, chunk, code, jax,
+            numpy: how it was made; chunk is what it was padded to, smaller where memory was short.
         notes: what was damaged, repaired or halved, one sentence each.
         computed: how many rows this run computed; the others were there.
         interrupted: the sweep was stopped before its end.

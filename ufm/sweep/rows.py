@@ -8,6 +8,7 @@ import numpy as np
 
 from ufm.certify.certificate import Certificate, certify
 from ufm.collapse import collapse
+from ufm.layers import layer_features
 from ufm.precision import exact
 from ufm.problem import Problem
 from ufm.solve import Solution, solve
@@ -108,11 +109,16 @@ def _blank(case: Case, size: int) -> Row:
 
 def _measured(problem: Problem, solution: Solution) -> Row:
     W, H, b = solution.params
+    row: Row = {"H_sq": float(np.sum(H**2))}
+    if W is not None:
+        matrices = W if problem.model.deep else (W,)
+        row["W_sq"] = float(sum(np.sum(matrix**2) for matrix in matrices))
+        W = matrices[-1]
+    if problem.model.deep:  # the collapse of what the last matrix sees
+        H = layer_features(problem, solution.params)[-1]
     logits = H.T @ H if W is None else W @ H
     largest = float(np.max(np.abs(logits)))
-    row: Row = {"largest_logit": largest, "H_sq": float(np.sum(H**2))}
-    if W is not None:
-        row["W_sq"] = float(np.sum(W**2))
+    row["largest_logit"] = largest
     if largest > VANISHED and problem.targets is None:  # collapse is about classes
         found = collapse(H, problem.labels, W, b)
         row |= {name: getattr(found, name) for name in COLLAPSE}

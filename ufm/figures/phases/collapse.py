@@ -8,15 +8,20 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from theory import cross_entropy, mse
-from ufm.figures.phases.diagram import Diagram, draw_legend, draw_line, draw_map, ends
-from ufm.figures.style import style
+from ufm.figures.data import Data, kept, levels, on_axes, swept
+from ufm.figures.phases.diagram import draw_legend, draw_line, draw_map, ends
+from ufm.figures.style import PAGE, paper
 from ufm.losses import MSE, CrossEntropy
 from ufm.problem import Problem
-from ufm.sweep.driver import sweep
 from ufm.sweep.grid import grid
-from ufm.sweep.results import Results
 from ufm.sweep.rows import VANISHED
 
+CAPTION = (
+    "Collapse to zero at a finite decay. Largest |W H| of the global minimum over {points} x {points} values of "
+    "(lam_W, lam_H) in [{low:g}, {high:g}], K = {K}, n = {n}, d = {d}, no bias, solved from seed 0, for "
+    "cross-entropy, squared error and label smoothing {smoothing:g}. Grey: W H = 0. Lines: the thresholds kappa = 1, "
+    "1 and 1 - smoothing of theory (T7, T8). Cells on the wrong side: {wrong} of {cells}."
+)
 SMOOTHING = 0.3
 LOSSES = (CrossEntropy(), MSE(), CrossEntropy(SMOOTHING))
 TITLES = ("Cross-entropy", "Mean squared error", f"Label smoothing {SMOOTHING:g}")
@@ -24,7 +29,7 @@ TITLES = ("Cross-entropy", "Mean squared error", f"Label smoothing {SMOOTHING:g}
 
 def collapse_to_zero(
     decays: Sequence[float] | None = None, *, K: int = 4, n: int = 5, d: int = 5, **options: Any
-) -> Diagram:
+) -> Data:
     """max |W H| of the global minimum over (lam_W, lam_H), and kappa = K sqrt(n lam_W lam_H) at its threshold.
 
     Args:
@@ -32,13 +37,13 @@ def collapse_to_zero(
         K, n, d: sizes, no bias; d >= K-1.
         options: of `ufm.sweep`, such as store or executor.
     Returns:
-        Diagram. checks: "cells", and "wrong": those where W H = 0 and kappa >= threshold disagree.
+        Data. checks: "cells", and "wrong": those where W H = 0 and kappa >= threshold disagree.
     Source:
         T7 (cross-entropy, label smoothing), T8 (squared error): thresholds derived for this project.
     """
     lam = np.logspace(-3, 0, 17) if decays is None else np.asarray(decays, float)
     base = Problem(K=K, n=n, d=d, lam_W=1.0, lam_H=1.0)
-    results = sweep(grid(base, loss=LOSSES, lam_W=lam, lam_H=lam), **options)
+    results = swept(grid(base, loss=LOSSES, lam_W=lam, lam_H=lam), **options)
     kappa = K * np.sqrt(n * np.outer(lam, lam))
     thresholds = (
         cross_entropy.collapse_threshold(),
@@ -47,16 +52,22 @@ def collapse_to_zero(
     )
     zero = results.on_grid("largest_logit") <= VANISHED
     wrong = sum(int(np.sum(zero[i] != (kappa >= threshold))) for i, threshold in enumerate(thresholds))
-    return Diagram(results, _figure(results, lam, thresholds, K, n), {"cells": zero.size, "wrong": wrong})
+    table = kept(results, "loss", "lam_W", "lam_H", "largest_logit", "value", "gap", "verdict")
+    table["threshold"] = np.repeat(thresholds, lam.size**2)
+    settings = {"K": K, "n": n, "d": d, "low": lam[0], "high": lam[-1], "points": lam.size, "smoothing": SMOOTHING}
+    return Data({"": table}, settings, {"cells": zero.size, "wrong": wrong})
 
 
-def _figure(results: Results, lam: np.ndarray, thresholds: tuple[float, ...], K: int, n: int) -> Figure:
-    logits = results.on_grid("largest_logit")
+def collapse_figure(data: Data) -> Figure:
+    """A map for each loss, with the line kappa = threshold."""
+    lam, K, n = levels(data.table, "lam_W"), data.settings["K"], data.settings["n"]
+    logits = on_axes(data.table, ("loss", "lam_W", "lam_H"), "largest_logit")
     shown = np.where(logits > VANISHED, logits, np.nan)
     norm = LogNorm(max(np.nanmin(shown), 1e-2), np.nanmax(shown))
-    with style():
-        figure = Figure(figsize=(9.6, 3.3), layout="constrained")
+    with paper():
+        figure = Figure(figsize=(PAGE, 2.3), layout="constrained")
         panels = figure.subplots(1, 3, sharey=True)
+        thresholds = data.table["threshold"][:: lam.size**2]
         for panel, values, threshold, title in zip(panels, shown, thresholds, TITLES, strict=True):
             mesh = draw_map(panel, lam, lam, values.T, norm)
             product = threshold**2 / (K**2 * n)

@@ -1,28 +1,15 @@
-"""What a phase diagram is, and the map that most of them draw."""
+"""The map that most phase diagrams draw."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
 from ufm.figures.style import INK
-from ufm.sweep.results import Results
 
 PAPER = "#F4F4F4"  # where the quantity is zero, or undefined
 MAP = "viridis"
-
-
-@dataclass(frozen=True, eq=False)
-class Diagram:
-    """results: the sweep. figure: its picture. checks: what was set against theory, by name (counts or differences)."""
-
-    results: Results
-    figure: Figure
-    checks: Mapping[str, float]
 
 
 def draw_map(axes: Axes, x: np.ndarray, y: np.ndarray, values: np.ndarray, norm: Normalize) -> Any:
@@ -56,8 +43,8 @@ def draw_legend(axes: Axes, where: Any) -> None:
 
 def draw_line(axes: Axes, x: Any, y: Any, label: str) -> None:
     """A boundary of theory: dark on a light rim, so that it is seen on every colour."""
-    axes.plot(x, y, color="white", linewidth=3.2)
-    axes.plot(x, y, color=INK, linewidth=1.4, label=label)
+    axes.plot(x, y, color="white", linewidth=2.6)
+    axes.plot(x, y, color=INK, linewidth=1.1, label=label)
 
 
 def edges(points: np.ndarray) -> np.ndarray:

@@ -7,15 +7,21 @@ import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from ufm.figures.phases.diagram import Diagram, draw_rows
-from ufm.figures.style import INK, style
+from ufm.figures.data import Data, levels, on_axes, stacked, swept
+from ufm.figures.phases.diagram import draw_rows
+from ufm.figures.style import INK, PAGE, paper
 from ufm.models import normalized
 from ufm.problem import Problem
 from ufm.sweep.case import Case
-from ufm.sweep.driver import sweep
 from ufm.sweep.grid import grid
-from ufm.sweep.results import Results
 
+CAPTION = (
+    "Minima on spheres over dimension and temperature. Cross-entropy, logits tau W H, no decay and no bias, K = {K}, "
+    "n = {n}, d and tau (in [{low:g}, {high:g}]) as drawn; {starts} random starts (seeds 0 .. {end}) each. Left: "
+    "margin m of the lowest minimum found, f = log(1 + (K-1) e^(-tau m)); theory (1.1): at most K/(K-1), reached from "
+    "d = K-1 on (above the dashed line). It exceeds that by {excess:.1e} and falls short of it by {shortfall:.1e} at "
+    "most. Right: share of the starts that end there."
+)
 SAME = 1e-9  # relative: values of solves that are counted as one
 
 
@@ -26,7 +32,7 @@ def sphere_minima(
     dimensions: Sequence[int] | None = None,
     starts: int = 12,
     **options: Any,
-) -> Diagram:
+) -> Data:
     """Lowest of many starts of cross-entropy on spheres, as the margin m with f = log(1 + (K-1) e^(-tau m)).
 
     Args:
@@ -36,7 +42,7 @@ def sphere_minima(
         starts: random starts for each (d, tau).
         options: of `ufm.sweep`, such as store or executor.
     Returns:
-        Diagram. checks: "excess", how far the margin exceeds K/(K-1) at most (rounding); "shortfall", how far it stays
+        Data. checks: "excess", how far the margin exceeds K/(K-1) at most (rounding); "shortfall", how far it stays
         below where d >= K-1.
     Source:
         1.1: K/(K-1) bounds the margin for every d, and is reached from d = K-1 on; derived for this project.
@@ -44,32 +50,39 @@ def sphere_minima(
     tau = np.logspace(0, np.log10(16.0), 13) if temperatures is None else np.asarray(temperatures, float)
     d = np.arange(2, K + 1) if dimensions is None else np.asarray(dimensions)
     base = Case(Problem(K=K, n=1, d=K, model=normalized(1.0)), gtol=1e-14)
-    results = sweep(grid(base, d=d.tolist(), tau=tau, key=range(starts)), **options)
-    margin = -np.log(np.expm1(np.nanmin(results.on_grid("value"), axis=2)) / (K - 1)) / tau
+    results = swept(grid(base, d=d.tolist(), tau=tau, key=range(starts)), **options)
+    values = results.on_grid("value")
+    lowest = np.nanmin(values, axis=2)
+    margin = -np.log(np.expm1(lowest) / (K - 1)) / tau
+    share = np.mean(values <= (lowest + SAME * np.abs(lowest))[:, :, None], axis=2)
     ideal = K / (K - 1)
     checks = {
         "excess": float(np.max(margin - ideal)),
         "shortfall": float(np.max(ideal - margin[d >= K - 1], initial=0.0)),
     }
-    return Diagram(results, _figure(results, margin, d, tau, K), checks)
+    lines = zip(d, lowest, margin, share, strict=True)
+    table = stacked([{"d": x, "tau": tau, "value": f, "margin": m, "share": part} for x, f, m, part in lines])
+    return Data(
+        {"": table}, {"K": K, "n": 1, "starts": starts, "end": starts - 1, "low": tau[0], "high": tau[-1]}, checks
+    )
 
 
-def _figure(results: Results, margin: np.ndarray, d: np.ndarray, tau: np.ndarray, K: int) -> Figure:
-    values = results.on_grid("value")
-    lowest = np.nanmin(values, axis=2, keepdims=True)
-    share = np.mean(values <= lowest + SAME * np.abs(lowest), axis=2)
+def spheres_figure(data: Data) -> Figure:
+    """Margin and share of starts, a row for each dimension; dashed between d = K-2 and K-1."""
+    K, d, tau = data.settings["K"], levels(data.table, "d"), levels(data.table, "tau")
+    margin, share = (on_axes(data.table, ("d", "tau"), name) for name in ("margin", "share"))
     panels = (
         (margin, Normalize(float(np.min(margin)), K / (K - 1)), "Margin of the lowest minimum found", "margin $m$"),
         (share, Normalize(0.0, 1.0), "Starts that reach it", "share"),
     )
-    with style():
-        figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+    with paper():
+        figure = Figure(figsize=(PAGE, 2.3), layout="constrained")
         for axes, (shown, norm, title, label) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
             mesh = draw_rows(axes, tau, d, shown, norm)
             axes.axhline(np.sum(d < K - 1) - 0.5, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
             axes.minorticks_off()
             axes.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
-            axes.set_title(f"{title}, $K={K}$")
+            axes.set_title(title)
             axes.set_xlabel(r"$\tau$")
             axes.set_ylabel("$d$")
             figure.colorbar(mesh, ax=axes, label=label)
