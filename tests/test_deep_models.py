@@ -16,6 +16,7 @@ from ufm.certify.deep import deep_bound
 from ufm.certify.kinks import kinks
 from ufm.certify.point import examine, hessian_operator
 from ufm.reduction import lift_params, merge, merge_params
+from ufm.solve import default_solver
 from ufm.verify.predict import predict
 
 SETTING = {"K": 3, "n": (3, 2, 2), "d": 4, "lam_W": (0.01, 0.02, 0.015), "lam_H": 0.01}
@@ -275,3 +276,13 @@ def test_bad_points_and_calls():
     for changed in (linear(ufm.CrossEntropy()), linear(model=ufm.DeepReLU((3, 5)), lam_b=0.0)):
         with pytest.raises(theory.NotApplicable):
             predict(changed)
+
+
+def test_without_a_solver_kinks_get_one_that_ends():
+    """Newton's method runs to its last step there."""
+    problem = ufm.Problem(3, 1, 4, 4e-3, 4e-3, loss=ufm.MSE(), model=ufm.DeepReLU((4, 4)))
+    assert isinstance(default_solver(problem), ufm.LBFGS)
+    assert isinstance(default_solver(dataclasses.replace(problem, model=ufm.DeepReLU(()))), ufm.TrustRegion)
+    solution = ufm.solve(problem, 1)
+    assert solution.status in (ufm.Status.CONVERGED, ufm.Status.STALLED)
+    assert solution.value == ufm.solve(problem, 1, solver=ufm.LBFGS()).value

@@ -5,7 +5,8 @@
     DeepLinear(widths)     Z = W_M ... W_1 H, decay on every matrix
     DeepReLU(widths)       Z = W_M relu(W_(M-1) ... relu(W_1 H))
 
-The functions name the models of the literature. tau and the numbers of the spaces are leaves of the pytree.
+The functions name the models of the literature. tau and the numbers of the spaces are leaves of the pytree. deep: W is
+a tuple of matrices. smooth: f has no kinks, so that Newton's method can work.
 """
 
 from collections.abc import Callable
@@ -29,6 +30,7 @@ class Bilinear:
     tau: Any = None
     classifier: ClassVar[bool] = True
     deep: ClassVar[bool] = False
+    smooth: ClassVar[bool] = True
 
     def matrices(self, K: int, d: int) -> Any:
         """The shape of W."""
@@ -49,6 +51,7 @@ class Gram:
     W: ClassVar[None] = None
     classifier: ClassVar[bool] = False
     deep: ClassVar[bool] = False
+    smooth: ClassVar[bool] = True
 
     def matrices(self, K: int, d: int) -> Any:
         """There is no W."""
@@ -77,6 +80,7 @@ class DeepLinear:
     tau: ClassVar[None] = None
     classifier: ClassVar[bool] = True
     deep: ClassVar[bool] = True
+    smooth: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if isinstance(self.widths, list):
@@ -118,6 +122,11 @@ class DeepReLU:
     def __post_init__(self) -> None:
         if isinstance(self.widths, list):
             object.__setattr__(self, "widths", tuple(self.widths))
+
+    @property
+    def smooth(self) -> bool:
+        """Whether f has no kinks: there is no ReLU at one matrix."""
+        return not self.widths
 
     def matrices(self, K: int, d: int) -> Any:
         """The shapes of W_1, ..., W_M."""

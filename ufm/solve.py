@@ -18,6 +18,7 @@ from ufm.problem import Params, Problem
 from ufm.reduction import Full, RowSpace, row_space
 from ufm.solution import Progress, Solution, Trajectory
 from ufm.solvers.first_order import FirstOrder
+from ufm.solvers.lbfgs import LBFGS
 from ufm.solvers.newton import TrustRegion
 from ufm.start import generator, random_start
 from ufm.validation import check_params, check_problem
@@ -42,7 +43,9 @@ def solve(
     Args:
         key: seed of the random start, an int or a jax PRNG key.
         start: parameters to start from (`random_start`, `etf_start`, `perturb`, or any arrays).
-        solver: TrustRegion() (default), LBFGS(), FirstOrder(transformation), or anything with their two methods.
+        solver: TrustRegion(), LBFGS(), FirstOrder(transformation), or anything with their two methods. Default:
+            TrustRegion(), or LBFGS() where f has kinks (`DeepReLU`): minima sit on them, and a quadratic model of f
+            leads nowhere. What ends there is STALLED, since no gradient is zero on a kink; `certify` judges it.
         gtol: stop when the infinity norm of the gradient is at most this; default 1e-12 (float32: 1e-6).
         max_steps: bound on steps; default the solver's own.
         record: step numbers at which the point is kept in `Solution.trajectory` (the last point is always kept).
@@ -62,9 +65,9 @@ def solve(
         TypeError, ValueError: before anything is compiled, for a problem, start or option that cannot work.
     """
     dtype = as_dtype(dtype, "solve")
-    solver = TrustRegion() if solver is None else _checked_solver(solver)
     # The dynamics of a first-order method make sense where nothing is minimal.
     check_problem(problem, "solve", dtype, minimiser=not isinstance(solver, FirstOrder))
+    solver = default_solver(problem) if solver is None else checked_solver(solver, "solve")
     solver.check(problem)
     gtol = checked_gtol(gtol, dtype)
     limit = solver.max_steps if max_steps is None else max_steps
@@ -123,12 +126,18 @@ def _why_full(reduce: bool, started: bool, seeks_minimum: bool, recorded: bool) 
     return "the trajectory is recorded" if recorded else ""
 
 
-def _checked_solver(solver: Any) -> Any:
+def default_solver(problem: Problem) -> Any:
+    """Newton's method, or L-BFGS where f has kinks."""
+    return TrustRegion() if problem.model.smooth else LBFGS()
+
+
+def checked_solver(solver: Any, who: str) -> Any:
+    """`solver`, or a TypeError if it is none."""
     if isinstance(solver, type) or not all(
         hasattr(solver, name) for name in ("init", "step", "check", "max_steps", "escapes")
     ):
         raise TypeError(
-            f"solve: solver={solver!r} is not a solver. Pass ufm.TrustRegion(), ufm.LBFGS() or "
+            f"{who}: solver={solver!r} is not a solver. Pass ufm.TrustRegion(), ufm.LBFGS() or "
             "ufm.FirstOrder(optax.sgd(0.1)); an optax transformation goes inside FirstOrder."
         )
     return solver
