@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from ufm import tree
-from ufm.checks import as_real
+from ufm.checks import as_real, positive, whole
 from ufm.problem import Params, Problem
 from ufm.solvers.protocol import Iterate, evaluate
 
@@ -82,3 +82,19 @@ class FirstOrder:
             memory=memory,
             idle=idle,
         )
+
+
+def annealed(rate: float = 0.02, steps: int = 6000) -> FirstOrder:
+    """Adam with the rate r (1 + cos(pi t/steps))^3/8: large steps that look for a basin, and then ever smaller ones.
+
+    For minima on kinks (`DeepReLU`), where no gradient vanishes and what is left over is in proportion to the last
+    steps: the rate goes to zero like (steps - t)^6, and f is found to some 1e-10. A solve ends STALLED once nothing
+    moves any more, a thousand steps later. Adam's steps have a size, so the scale of start and rate matter.
+
+    Args:
+        rate: the first steps, in every entry of W, H and b. steps: until the rate is zero.
+    Source:
+        Kingma and Ba (ICLR 2015) for Adam; Loshchilov and Hutter (ICLR 2017) for the cosine.
+    """
+    rate, steps = positive(rate, "rate", "annealed"), whole(steps, "steps", "annealed", 1, "nothing would move")
+    return FirstOrder(optax.adam(optax.cosine_decay_schedule(rate, steps, exponent=3.0)))
