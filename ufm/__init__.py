@@ -35,7 +35,7 @@ from ufm.multistart import BestFound, best_found
 from ufm.problem import Params, Problem
 from ufm.solution import Progress, Solution, Trajectory
 from ufm.solve import solve
-from ufm.solvers.first_order import FirstOrder
+from ufm.solvers.first_order import FirstOrder, annealed
 from ufm.solvers.lbfgs import LBFGS
 from ufm.solvers.newton import TrustRegion
 from ufm.start import etf_start, perturb, random_start, spectral_start
@@ -85,6 +85,7 @@ __all__ = [
     "TrustRegion",
     "UserLoss",
     "Verdict",
+    "annealed",
     "atlas",
     "best_found",
     "certify",

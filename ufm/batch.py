@@ -13,13 +13,14 @@ from ufm.driver import advance, typed_solver
 from ufm.exchangeable import exchangeable, why_not
 from ufm.minimum import minimise, proven, steepness, thin_start
 from ufm.precision import as_dtype, exact, to_host
-from ufm.problem import Problem
-from ufm.reduction import Full, Thin, thin, thin_steps
+from ufm.problem import Params, Problem
+from ufm.reduction import Full, Reduction, Thin, thin, thin_steps
 from ufm.solution import Solution
-from ufm.solve import checked_gtol, solve
-from ufm.solvers.newton import TrustRegion
+from ufm.solve import checked_gtol, checked_solver, default_solver, solve
+from ufm.solvers.first_order import FirstOrder
 from ufm.start import generator, random_start
 from ufm.status import Status, message, status_of
+from ufm.trap import trap_note
 from ufm.validation import check_problem
 
 CHUNK = 64  # problems that run together; the last chunk is filled with idle ones, so that the number changes no bit
@@ -28,16 +29,17 @@ CHUNK = 64  # problems that run together; the last chunk is filled with idle one
 class Options(NamedTuple):
     """What every solve of a batch shares."""
 
+    solver: Any
     gtol: float
     max_steps: int
     dtype: np.dtype
-    reduce: bool
 
 
 def solve_batch(
     problem: Problem,
     keys: int | Sequence[int] = 0,
     *,
+    solver: Any = None,
     gtol: float | None = None,
     max_steps: int | None = None,
     dtype: Any = "float64",
@@ -48,33 +50,55 @@ def solve_batch(
     Args:
         problem: whose decays and other numbers are floats (shared) or arrays [B].
         keys: a seed for all of them, or [B] seeds.
-        gtol, max_steps, dtype, reduce: of `solve`, the same for all.
+        solver, gtol, max_steps, dtype, reduce: of `solve`, the same for all.
     Returns:
         B solutions in order. What did not converge here, ended at a saddle or was not proven was solved again by
-        `solve`. `seconds` of each of the others is its share of its chunk, in which compilation is contained.
+        `solve` (not with a solver that follows dynamics of its own, saddles and all). `seconds` of each of the others
+        is its share of its chunk, in which compilation is contained.
     Raises:
         TypeError, ValueError: before anything is compiled, as `solve`; lengths that disagree.
     """
-    dtype = as_dtype(dtype, "solve_batch")
     problems, seeds = _split(problem, keys)
+    options = shared_options(problems[0], solver, gtol, max_steps, dtype, "solve_batch")
     for own, key in zip(problems, seeds, strict=True):
-        check_problem(own, "solve_batch", dtype)
+        check_problem(own, "solve_batch", options.dtype, minimiser=not isinstance(options.solver, FirstOrder))
         generator(key, "solve_batch")
     if not isinstance(reduce, bool):
         raise TypeError(f"solve_batch: reduce={reduce!r} is not a bool. Pass True for the minimum by any exact way.")
-    limit = TrustRegion().max_steps if max_steps is None else max_steps
-    max_steps = whole(limit, "max_steps", "solve_batch", 1, "that allows no step")
-    options = Options(checked_gtol(gtol, dtype), max_steps, dtype, reduce)
-    run = _classes if reduce and not why_not(problems[0]) else _columns
+    reduce = reduce and options.solver.escapes
+    run = _full if not reduce else _thin if why_not(problems[0]) else _classes
     solutions: list[Solution | None] = []
     with exact():
         for begin in range(0, len(problems), CHUNK):
             part = slice(begin, begin + CHUNK)
             solutions += run(problems[part], seeds[part], options)
     return [
-        solve(own, key, **options._asdict()) if solution is None else solution
+        solve(own, key, reduce=reduce, **options._asdict()) if solution is None else solution
         for own, key, solution in zip(problems, seeds, solutions, strict=True)
     ]
+
+
+def solve_from(problem: Problem, starts: Sequence[Params], options: Options) -> list[Solution]:
+    """[solve(problem, start=start) for every start]: one compilation, one call for many. Checked by the caller."""
+    full, solutions = Full(problem, "a start was given"), []
+    with exact():
+        for begin in range(0, len(starts), CHUNK):
+            part = list(starts[begin : begin + CHUNK])
+            solutions += _advanced([problem] * len(part), part, [1.0] * len(part), [full] * len(part), options)
+    return [
+        solve(problem, start=start, **options._asdict()) if solution is None else solution
+        for start, solution in zip(starts, solutions, strict=True)
+    ]
+
+
+def shared_options(problem: Problem, solver: Any, gtol: Any, max_steps: Any, dtype: Any, who: str) -> Options:
+    """The options of `solve` with its defaults for this problem, or a TypeError or ValueError."""
+    dtype = as_dtype(dtype, who)
+    check_problem(problem, who, dtype, minimiser=not isinstance(solver, FirstOrder))
+    solver = default_solver(problem) if solver is None else checked_solver(solver, who)
+    solver.check(problem)
+    limit = whole(solver.max_steps if max_steps is None else max_steps, "max_steps", who, 1, "that allows no step")
+    return Options(solver, checked_gtol(gtol, dtype), limit, dtype)
 
 
 def _split(problem: Problem, keys: Any) -> tuple[list[Problem], list[Any]]:
@@ -109,44 +133,63 @@ def _classes(problems: list[Problem], keys: list[int], options: Options) -> list
     ]
 
 
-def _columns(problems: list[Problem], keys: list[int], options: Options) -> list[Solution | None]:
-    """Every solve of the thin problem, or of free features; None where more than steps is needed."""
+def _thin(problems: list[Problem], keys: list[int], options: Options) -> list[Solution | None]:
+    """Every solve of the thin problem; None where more than steps is needed."""
+    small = [thin(own) for own in problems]
+    starts = [thin_start(own, key) for own, key in zip(small, keys, strict=True)]
+    steep = [steepness(own, reduced) for own, reduced in zip(problems, small, strict=True)]
+    reductions = [Thin(own, thin_steps(own), why_not(own)) for own in problems]
+    return _advanced(small, starts, steep, reductions, options)
+
+
+def _full(problems: list[Problem], keys: list[int], options: Options) -> list[Solution | None]:
+    """Every solve of free features."""
+    starts = [random_start(own, key) for own, key in zip(problems, keys, strict=True)]
+    reductions = [Full(own, "reduce=False, or a solver that does not leave saddles") for own in problems]
+    return _advanced(problems, starts, [1.0] * len(problems), reductions, options)
+
+
+def _advanced(
+    problems: list[Problem], starts: list[Params], steep: list[float], reductions: Sequence[Reduction], options: Options
+) -> list[Solution | None]:
+    """At most CHUNK solves of one shape; None where more than steps is needed."""
     began = time.perf_counter()
-    reduced = [thin(own) for own in problems] if options.reduce else problems
-    begin = thin_start if options.reduce else random_start
-    starts = _stack([begin(small, key) for small, key in zip(reduced, keys, strict=True)], options.dtype)
-    steep = [steepness(own, small) for own, small in zip(problems, reduced, strict=True)]
-    gtols = [options.gtol / factor for factor in steep]
-    states = to_host(_advance_many(_stack(reduced, options.dtype), starts, *_tail(gtols, options)))
+    tail = _tail([options.gtol / factor for factor in steep], options)
+    states = to_host(_advance_many(_stack(problems, options.dtype), _stack(starts, options.dtype), *tail))
     seconds = (time.perf_counter() - began) / len(problems)
     return [
-        _solution(own, small, _row(states, i), steep[i], options, seconds)
-        for i, (own, small) in enumerate(zip(problems, reduced, strict=True))
+        _solution(own, starts[i], _row(states, i), steep[i], reductions[i], options, seconds)
+        for i, own in enumerate(problems)
     ]
 
 
 def _solution(
-    problem: Problem, reduced: Problem, state: Any, steep: float, options: Options, seconds: float
+    problem: Problem,
+    start: Params,
+    state: Any,
+    steep: float,
+    reduction: Reduction,
+    options: Options,
+    seconds: float,
 ) -> Solution | None:
-    gtol = options.gtol / steep
+    gtol, dtype = options.gtol / steep, options.dtype
     status, here = status_of(state, gtol, options.max_steps), state.iterate
-    if status is not Status.CONVERGED or descend(reduced, here.params) is not None:
+    assert status is not None, "advance ends only with a status"
+    if options.solver.escapes and (status is not Status.CONVERGED or descend(problem, here.params) is not None):
         return None
     return Solution(
         value=float(here.value),
         grad_norm=float(here.grad_norm) * steep,
         gtol=options.gtol,
         status=status,
-        message=message(status, state, gtol, options.max_steps, options.dtype, problem.loss.convex),
+        message=message(status, state, gtol, options.max_steps, dtype, problem.loss.convex) + trap_note(problem, start),
         steps=int(state.steps),
         evaluations=int(state.evaluations),
         escapes=0,
         compile_seconds=np.nan,
         seconds=seconds,
         trajectory=None,
-        reduction=Thin(problem, thin_steps(problem), why_not(problem))
-        if options.reduce
-        else Full(problem, "reduce=False"),
+        reduction=reduction,
         lower_bound=-np.inf,
         point=here.params,
     )
@@ -161,7 +204,7 @@ def _stack(values: list[Any], dtype: np.dtype) -> Any:
 def _tail(gtols: list[float], options: Options) -> tuple[Any, ...]:
     """gtols [CHUNK] (infinite where nothing is to be done), max_steps, solver."""
     idle = [np.inf] * (CHUNK - len(gtols))
-    solver = typed_solver(TrustRegion(), options.dtype)
+    solver = typed_solver(options.solver, options.dtype)
     return np.array(gtols + idle, options.dtype), np.asarray(options.max_steps), solver
 
 
