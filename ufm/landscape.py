@@ -1,35 +1,31 @@
 """The landscape of a problem: critical points of every index, ways out of saddles, segments and plane sections.
 
-Critical points are found by minimising |grad f|^2 with Levenberg and Marquardt's method, which does not care whether a
-point is a minimum. Half of the starts use some dimensions of the features alone: what is zero there stays zero exactly,
-and that is how saddles of lower rank are found. Most start after some steps of descent, for otherwise nearly all end at
-zero. A minimum of |grad f|^2 that is no zero of it is dropped, and counted.
+Critical points are found by `ufm.solvers.critical`. Half of the starts use some dimensions of the features alone: what
+is zero there stays zero exactly, and that is how saddles of lower rank are found. Most start after some steps of
+descent, for otherwise nearly all end at zero. A minimum of |grad f|^2 that is no zero of it is dropped, and counted.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
 from ufm.certify.certificate import Certificate, Verdict, certify
 from ufm.certify.escape import descend
 from ufm.certify.point import as_float64, examine
 from ufm.checks import positive, whole
-from ufm.models import DeepReLU
 from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
 from ufm.solution import Solution
 from ufm.solve import solve
-from ufm.solvers.polish import LARGEST, polish
+from ufm.solvers.critical import FOUND, check_whole_hessian, search
+from ufm.solvers.polish import polish
 from ufm.start import generator, random_start
 from ufm.validation import check_params, check_problem
 
-FOUND = 1e-9  # gradient at which a search has found a critical point; it is polished after that
 SAME = 1e-6  # relative: invariants of points that are called one orbit
-STEPS = 500
 DESCENT = 3000.0  # the most steps of descent before a search; their number is log-uniform
 
 
@@ -68,7 +64,9 @@ class Atlas:
         return "\n".join([*lines, f"{self.converged} of {self.searches} searches ended at a critical point"])
 
 
-def atlas(problem: Problem, searches: int = 200, key: Any = 0, *, scale: float = 1.0) -> Atlas:
+def atlas(
+    problem: Problem, searches: int = 200, key: Any = 0, *, scale: float = 1.0, starts: Sequence[Params] = ()
+) -> Atlas:
     """The critical points that random searches end at, one for each orbit, classified.
 
     Orbits are told apart by what rotations and relabelled classes leave alone: the value and the singular values of
@@ -77,23 +75,21 @@ def atlas(problem: Problem, searches: int = 200, key: Any = 0, *, scale: float =
     Args:
         searches: how many, >= 1. key: seed of all of them, an int or a jax PRNG key.
         scale: of the random starts; each is multiplied by a factor between 1/2 and 2 besides.
+        starts: further searches, from points of your own: the saddles that a theorem names, or ends of other solves.
     Raises:
         TypeError, ValueError: a problem that cannot work; one with ReLUs, on spheres or without decay on W and H;
             more than 600 variables.
     """
-    check_problem(problem, "atlas")
+    check_whole_hessian(problem, "atlas")
     searches, scale = whole(searches, "searches", "atlas", 1, "nothing to find"), positive(scale, "scale", "atlas")
-    if not problem.flat or isinstance(problem.model, DeepReLU):
-        raise ValueError(
-            "atlas: W and H must range over all matrices, with decay, and f must be smooth. Use best_found."
-        )
-    if problem.dimension() > LARGEST:
-        raise ValueError(f"atlas: {problem.dimension()} variables, but whole Hessians are for at most {LARGEST}.")
+    given = [as_float64(check_params(problem, start, "atlas")) for start in starts]
     rng = generator(key, "atlas")
-    starts = [_start(problem, rng, scale, number) for number in range(searches)]
+    points = [*given, *(_start(problem, rng, scale, number) for number in range(searches))]
+    searches = len(points)
     with exact():
         descents = np.floor(DESCENT ** rng.uniform(0.0, 1.0, searches)) - 1.0
-        ends = to_host(_search(problem.astype(np.float64), jax.tree.map(lambda *xs: np.stack(xs), *starts), descents))
+        descents[: len(given)] = 0.0  # a given saddle is not to be left
+        ends = to_host(search(problem.astype(np.float64), jax.tree.map(lambda *xs: np.stack(xs), *points), descents))
     found: list[tuple[np.ndarray, Params]] = []
     hits: list[int] = []
     for number in range(searches):
@@ -107,8 +103,8 @@ def atlas(problem: Problem, searches: int = 200, key: Any = 0, *, scale: float =
         else:
             found.append((seen, params))
             hits.append(1)
-    points = [_classified(problem, params, count) for (_, params), count in zip(found, hits, strict=True)]
-    return Atlas(tuple(sorted(points, key=lambda point: point.certificate.value)), searches, sum(hits))
+    orbits = [_classified(problem, params, count) for (_, params), count in zip(found, hits, strict=True)]
+    return Atlas(tuple(sorted(orbits, key=lambda point: point.certificate.value)), searches, sum(hits))
 
 
 def escape(problem: Problem, params: Any, **options: Any) -> Solution | None:
@@ -161,46 +157,6 @@ def _start(problem: Problem, rng: np.random.Generator, scale: float, number: int
     W = params.W
     W = (W[0] * seen, *W[1:]) if isinstance(W, tuple) else W * seen
     return params._replace(W=W, H=params.H * seen[:, None])
-
-
-@jax.jit
-def _search(problem: Problem, starts: Params, descents: jax.Array) -> Params:
-    """The end of a Levenberg-Marquardt run on the gradient, after some steps of descent from each start."""
-
-    def one(start: Params, descent: jax.Array) -> Params:
-        x, unravel = ravel_pytree(start)
-        value_and_slope = jax.value_and_grad(lambda x: problem.objective(unravel(x)))
-        slope = jax.grad(lambda x: problem.objective(unravel(x)))
-        bend = jax.jacfwd(slope)
-
-        def fall(state: Any) -> Any:
-            x, value, g, length, count = state
-            value_there, g_there = value_and_slope(x - length * g)
-            lower = value_there < value
-            kept = [jnp.where(lower, a, b) for a, b in ((x - length * g, x), (value_there, value), (g_there, g))]
-            return (*kept, jnp.where(lower, 1.2 * length, length / 2), count + 1)
-
-        fallen = (x, *value_and_slope(x), jnp.ones((), x.dtype), 0)
-        x = jax.lax.while_loop(lambda state: state[4] < descent, fall, fallen)[0]
-
-        def step(state: Any) -> Any:
-            x, g, damping, count = state
-            H = bend(x)
-            # Damping in proportion to |g|^2 keeps the convergence quadratic at the singular Hessians of orbits.
-            shift = damping * (g @ g) + jnp.finfo(x.dtype).eps * jnp.sum(H * H) / x.size
-            there = x - jnp.linalg.solve(H @ H + shift * jnp.eye(x.size, dtype=x.dtype), H @ g)
-            g_there = slope(there)
-            better = g_there @ g_there < g @ g
-            damping = jnp.where(better, jnp.maximum(damping / 4, 1e-6), 4 * damping)
-            return jnp.where(better, there, x), jnp.where(better, g_there, g), damping, count + 1
-
-        def running(state: Any) -> Any:
-            _, g, damping, count = state
-            return (jnp.max(jnp.abs(g)) > 1e-3 * FOUND) & (count < STEPS) & (damping < 1e15)
-
-        return unravel(jax.lax.while_loop(running, step, (x, slope(x), jnp.ones((), x.dtype), 0))[0])
-
-    return jax.vmap(one)(starts, descents)
 
 
 def _invariants(problem: Problem, params: Params) -> np.ndarray:

@@ -30,8 +30,8 @@ def polish(problem: Problem, params: Params) -> Params | None:
         grad = pack(here.grad)
         with exact():
             typed = problem.astype(np.float64)
-            hessian = np.asarray(_hessian(typed, as_float64(here.params)))
-        values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
+            bend = np.asarray(hessian(typed, as_float64(here.params)))
+        values, vectors = np.linalg.eigh((bend + bend.T) / 2)
         floor = max(1e-14 * float(np.max(np.abs(values))), 4.0 * float(np.linalg.norm(grad)))
         stiff = np.abs(values) > floor
         step = -vectors[:, stiff] @ ((vectors[:, stiff].T @ grad) / values[stiff])
@@ -45,7 +45,7 @@ def polish(problem: Problem, params: Params) -> Params | None:
 
 
 @jax.jit
-def _hessian(problem: Problem, params: Params) -> jax.Array:
+def hessian(problem: Problem, params: Params) -> jax.Array:
     """Riemannian Hessian over all of space, [P, P]; zero in the normal directions."""
     flat, unravel = ravel_pytree(params)
 
