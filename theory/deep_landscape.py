@@ -12,7 +12,7 @@ import numpy as np
 
 from theory.arguments import Sizes, check_count, check_decay, check_sizes
 from theory.deep_modes import bias_of, no_closed_form, stationary_shrinkage, target_modes, total_value
-from theory.depth import Decays, check_decays, check_depth, geometric_mean
+from theory.depth import Decays, check_decays, check_depth, geometric_mean, pass_shrinkage, strength
 from theory.prediction import NotApplicable, Spectrum, collect
 from theory.schatten import balanced_factors
 
@@ -57,6 +57,45 @@ def local_minima(
     ranks = np.arange(cut + 1)
     values = [total_value(deep, modes, np.where(np.arange(K) < r, w, 1.0)) for r in ranks]
     return np.where([np.all(w[:r] < 1.0) for r in ranks], values, math.nan)
+
+
+def passes(
+    *,
+    K: int,
+    n: Sizes,
+    d: int,
+    lam_W: Decays,
+    lam_H: float,
+    widths: Sequence[int] = (),
+    lam_b: float | None = None,
+) -> np.ndarray:
+    """[R] the r largest targets at their local minimiser, the next at its maximiser: the pass from f_r to f_(r+1).
+
+    Returns:
+        Values of critical points, saddles along the singular value of target r; NaN where f_(r+1) of `local_minima`
+        does not exist. R = min(K, d, widths).
+    Raises:
+        ValueError: an argument is impossible.
+        NotApplicable: M = 1, where zero is no minimum that a pass could leave; class sizes that differ with lam_b > 0.
+    Source:
+        L2 (the smaller positive root), F5; derived for this project. That no path between the two minima stays lower is
+        measured by `ufm.energy_path`, not proved.
+    """
+    where = "deep_landscape.passes"
+    deep = check_depth(where, K, n, d, widths, lam_W, lam_H, lam_b)
+    _two_layers(where, deep.M)
+    if reasons := no_closed_form(deep):
+        raise NotApplicable(where, reasons)
+    modes, cut = target_modes(deep), min(*deep.dims, K)
+    kept = np.array([stationary_shrinkage(deep, modes, j) for j in range(K)])
+    values = np.full(cut, math.nan)
+    for r in range(cut):
+        strong = strength(float(modes.y[r]), float(modes.c[r]), deep.g, deep.M)
+        if np.all(kept[: r + 1] < 1.0):
+            at_pass = np.where(np.arange(K) < r, kept, 1.0)
+            at_pass[r] = pass_shrinkage(strong, deep.M)
+            values[r] = total_value(deep, modes, at_pass)
+    return values
 
 
 def critical_point(

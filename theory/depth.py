@@ -118,6 +118,17 @@ def shrinkage(s: float, M: int) -> float:
     return bracketed_root(lambda w: w * (1.0 - w) ** power - s, 0.0, (M + 1) / (2 * M))
 
 
+def pass_shrinkage(s: float, M: int) -> float:
+    """w in (0, 1) with z = y (1 - w) the maximiser of the scalar problem between 0 and its local minimiser.
+
+    1 - w has the relative accuracy of a few eps. NaN where there is none: M = 1, or s beyond the spinodal.
+    """
+    if M == 1 or s >= spinodal_strength(M):
+        return math.nan
+    power = (M - 1) / (M + 1)
+    return 1.0 - bracketed_root(lambda u: (1.0 - u) * u**power - s, 0.0, (M - 1) / (2 * M))
+
+
 def scalar_value(y: float, c: float, w: float, M: int) -> float:
     """c/2 (z - y)^2 + (q/2) g z^(2/q) at a stationary z = y (1 - w), or at z = 0 (w = 1)."""
     # The equation of w turns the decay into (q/2) c z (y - z).
