@@ -8,7 +8,9 @@ import pytest
 import theory
 import ufm
 from ufm.certify.point import examine
-from ufm.figures.landscape import atlas_figure
+from ufm.dimensions import by_dimension
+from ufm.energy_path import EnergyPath
+from ufm.figures.landscape import atlas_figure, dimensions_figure, path_figure
 from ufm.landscape import Atlas, atlas, escape, plane, segment
 
 BENIGN = ufm.Problem(3, 1, 3, 0.05, 0.05, loss=ufm.MSE())
@@ -54,6 +56,23 @@ def test_a_spurious_minimum_is_found_blind():
     assert "of 30 searches" in text
 
 
+def test_minima_by_dimension_are_classified_and_shown(benign):
+    """T6 in two features again; its picture has both minima at d = 2."""
+    (at,) = by_dimension(ufm.Problem(5, 1, 2, 0.05, 0.05, 0.1), [2], 6, key=4)
+    assert (at.d, at.benign, at.spurious) == (2, False, 1)
+    assert [c.verdict.name for c in at.certificates] == ["LOCAL_MINIMUM", "LOCAL_MINIMUM"]
+    np.testing.assert_array_equal([c.value for c in at.certificates], at.found.values)
+    (points,) = dimensions_figure([at]).axes[0].collections
+    np.testing.assert_array_equal(np.asarray(points.get_offsets()), [[2, value] for value in at.found.values])
+    with pytest.raises(ValueError, match="no dimension was looked at"):
+        dimensions_figure([])
+    top = benign.points[1]
+    path = EnergyPath(np.array([0.0, 1.0]), np.array([0.2, 0.1]), top.params, top.params, top.certificate, True)
+    axes = path_figure(path).axes[0]
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), path.values)
+    assert "strict saddle of index 1" in axes.get_title(loc="left")
+
+
 def test_escape_leaves_a_saddle_and_not_a_minimum(benign):
     saddle, lowest = benign.points[1], benign.points[0]
     solution = escape(BENIGN, saddle.params)
@@ -87,6 +106,7 @@ def test_the_picture_shows_every_orbit(benign):
     ("call", "message"),
     [
         (lambda: atlas(BENIGN, 0), "searches=0"),
+        (lambda: by_dimension(BENIGN, [0]), "by_dimension: a dimension=0 (features need a dimension)"),
         (lambda: atlas(BENIGN, 1, scale=0.0), "scale=0.0 is not a finite positive number"),
         (lambda: atlas(ufm.Problem(3, 1, 3, model=ufm.normalized(1.0)), 1), "must range over all matrices"),
         (

@@ -1,10 +1,14 @@
-"""An atlas of critical points in one picture: value against index."""
+"""Landscapes in one picture: an atlas of critical points, minima by dimension, and a path over a pass."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ufm.certify.certificate import Verdict
+from ufm.dimensions import AtDimension
+from ufm.energy_path import EnergyPath
 from ufm.figures.style import BLUE, GREEN, GREY, RED, style
 from ufm.landscape import Atlas
 
@@ -47,4 +51,51 @@ def atlas_figure(atlas: Atlas) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(f"{len(atlas.points)} orbits from {atlas.converged} of {atlas.searches} searches", loc="left")
         axes.legend(markerscale=0.6)
+    return figure
+
+
+def dimensions_figure(seen: Sequence[AtDimension]) -> Figure:
+    """Every distinct minimum at (d, value), its area the share of the random starts that ended there.
+
+    Raises:
+        ValueError: nothing was seen.
+    """
+    if not seen:
+        raise ValueError("dimensions_figure: no dimension was looked at. Pass what ufm.dimensions.by_dimension found.")
+    with style():
+        figure = Figure(figsize=(5.0, 3.8), layout="constrained")
+        axes = figure.add_subplot()
+        pairs = [(at, i) for at in seen for i in range(len(at.found.values))]
+        for verdict in dict.fromkeys(at.certificates[i].verdict for at, i in pairs):
+            own = [(at, i) for at, i in pairs if at.certificates[i].verdict is verdict]
+            axes.scatter(
+                [at.d for at, _ in own],
+                [at.found.values[i] for at, i in own],
+                s=[20.0 + 200.0 * at.found.shares[i] for at, i in own],
+                color=COLOURS[verdict],
+                alpha=0.7,
+                linewidths=0.0,
+                label=verdict.name.replace("_", " ").lower(),
+            )
+        axes.set_xlabel("$d$")
+        axes.set_ylabel("$f$")
+        axes.set_yscale("log")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_title(f"{seen[0].found.starts} random starts at each $d$", loc="left")
+        axes.legend(markerscale=0.6)
+    return figure
+
+
+def path_figure(path: EnergyPath) -> Figure:
+    """f along a minimum-energy path, and the height of its top."""
+    with style():
+        figure = Figure(figsize=(5.0, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        axes.plot(path.t, path.values, "o-", color=BLUE)
+        top = path.certificate
+        axes.axhline(top.value, color=COLOURS[top.verdict], linewidth=0.8)
+        name = top.verdict.name.replace("_", " ").lower()
+        axes.set_title(f"top: {name} of index {top.index}, $f$ = {top.value:.10g}", loc="left")
+        axes.set_xlabel("share of the path's length")
+        axes.set_ylabel("$f$")
     return figure

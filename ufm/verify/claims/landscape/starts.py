@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import theory
-from ufm.certify.certificate import certify
+from ufm.certify.certificate import Verdict, certify
+from ufm.dimensions import by_dimension
 from ufm.problem import Params, Problem
 from ufm.solve import solve
 from ufm.verify.claim import AtLeast, Claim, Measurement
@@ -123,7 +124,61 @@ def predict_spurious(case: Spurious) -> Mapping[str, Any]:
     return {**predicted, "lowest": polygon.value, "classes lost": 1}
 
 
+class Dimensions(NamedTuple):
+    """Five classes of one sample, equal decays, lam_b = 0.1, at these dimensions; the least d that T4 calls benign."""
+
+    lam: float
+    dimensions: tuple[int, ...]
+    spurious: int  # the d at which the reference has two minima
+
+    @property
+    def problem(self) -> Problem:
+        """At any d."""
+        return Problem(5, 1, 5, self.lam, self.lam, 0.1)
+
+
+def dimension_cases(full: bool) -> Iterable[Dimensions]:
+    """Where it stops; or every d from 1 to K + 2."""
+    yield Dimensions(1e-3, tuple(range(1, 8)) if full else (3, 4), 3)
+    if full:
+        yield Dimensions(0.05, tuple(range(1, 8)), 2)
+
+
+def measure_dimensions(case: Dimensions) -> Measurement:
+    """From which d on every start ends at one proven minimum, and how many spurious ones there are at another d."""
+    seen = by_dimension(case.problem, case.dimensions, 24)
+    if any(at.found.converged < at.found.starts for at in seen):
+        return Measurement(failure="a start did not converge")
+    proven = [at.benign and at.certificates[0].verdict is Verdict.GLOBAL_MINIMUM for at in seen]
+    failing = [at.d for at, good in zip(seen, proven, strict=True) if not good]
+    values = {
+        "last d without a proof": max(failing, default=0),
+        "spurious": next(at.spurious for at in seen if at.d == case.spurious),
+        "lowest": np.array([at.found.values[0] for at, good in zip(seen, proven, strict=True) if good]),
+    }
+    return Measurement(values, {"lowest": 10.0 * ROUNDING})
+
+
+def predict_dimensions(case: Dimensions) -> Mapping[str, Any]:
+    """d = K - 2, the last one below T4's condition; a spurious minimum; T7's value at every d from K - 1 on."""
+    K = case.problem.K
+    lowest = theory.cross_entropy.global_minimum(K=K, n=1, d=K, lam_W=case.lam, lam_H=case.lam, lam_b=0.1).value
+    benign = sum(d >= K - 1 for d in case.dimensions)
+    return {"last d without a proof": K - 2, "spurious": AtLeast(1), "lowest": np.full(benign, lowest)}
+
+
 CLAIMS = (
+    Claim(
+        "T4-dimensions",
+        "Found blind, dimension by dimension: one proven minimum from d = K-1 on, and spurious ones below.",
+        "Zhu et al. (NeurIPS 2021) for d > K; d = K-1 and the minima below derived for this project",
+        "cross-entropy, equal classes",
+        "320 eps: values are flat at minima",
+        dimension_cases,
+        measure_dimensions,
+        predict_dimensions,
+        boundary=True,
+    ),
     Claim(
         "T4",
         "Benign landscape: at d >= K-1 (cross-entropy, free bias) or d >= K every start ends at one global minimum.",
