@@ -9,8 +9,10 @@ from scipy.optimize import brentq
 import theory
 from ufm.certify.certificate import certify
 from ufm.certify.point import examine
+from ufm.energy_path import energy_path
 from ufm.flow import gradient_flow
 from ufm.problem import Params
+from ufm.trap import trap_radius
 from ufm.verify.claim import AtLeast, AtMost, Claim, Measurement
 from ufm.verify.claims.deep.cases import CENTRED, LOST, NARROW, PENALISED, UNEQUAL, Case, minimum, zero
 from ufm.verify.experiment import EPS, ROUNDING
@@ -117,10 +119,15 @@ def measure_trap(setting: Trap) -> Measurement:
     radius = float(brentq(slope, grid[first - 1], grid[first], xtol=1e-14))  # pyright: ignore[reportArgumentType]
     steep = abs(slope(radius * 1.001) - slope(radius * 0.999)) / (0.002 * radius)
     ends = [gradient_flow(problem, setting.ray(factor * radius), [0.0, TIME]).value[-1] for factor in (0.95, 1.05)]
-    values = {"radius": radius, "radius at most": radius, "from inside": ends[0], "from outside": ends[1]}
-    return Measurement(
-        values, {"radius": ROUNDING * setting.lam / steep + 8 * EPS, "from inside": 1e-11, "from outside": 1e-11}
-    )
+    values = {
+        "radius": radius,
+        "radius at most": radius,
+        "radius that solve knows": trap_radius(problem),
+        "from inside": ends[0],
+        "from outside": ends[1],
+    }
+    tolerances = {"radius": ROUNDING * setting.lam / steep + 8 * EPS, "radius that solve knows": ROUNDING}
+    return Measurement(values, {**tolerances, "from inside": 1e-11, "from outside": 1e-11})
 
 
 def predict_trap(setting: Trap) -> Mapping[str, Any]:
@@ -130,6 +137,7 @@ def predict_trap(setting: Trap) -> Mapping[str, Any]:
     return {
         "radius": AtLeast(theory.deep_landscape.trap_radius(**common)),
         "radius at most": AtMost(1.01 * theory.deep_landscape.trap_radius(**common)),
+        "radius that solve knows": theory.deep_landscape.trap_radius(**common),
         "from inside": 0.5,
         "from outside": theory.deep_landscape.local_minima(**case.arguments)[1],
     }
@@ -147,6 +155,26 @@ def predict_product(case: Case) -> Mapping[str, Any]:
     """F4's consequence."""
     common = {"K": case.K, "n": case.n, "lam_W": case.lam_W, "lam_H": case.lam_H, "M": len(case.lam_W)}
     return {"product": AtLeast(theory.deep_landscape.trap_product(**common))}
+
+
+def measure_pass(setting: Kept) -> Measurement:
+    """The top of the path of least energy from this minimum to the one that keeps one class more."""
+    path = energy_path(
+        setting.case.problem, setting.start, setting._replace(kept=(*setting.kept, len(setting.kept))).start
+    )
+    if not path.converged:
+        return Measurement(failure="the path did not come to rest")
+    top = path.certificate
+    values = {"value": top.value, "verdict": top.verdict.name, "highest image": float(np.max(path.values))}
+    if top.index is not None:
+        values["index"] = top.index
+    return Measurement(values, {"value": ROUNDING * (1.0 + top.value), "highest image": 1e-12})
+
+
+def predict_pass(setting: Kept) -> Mapping[str, Any]:
+    """The maximiser of the next class's scalar problem, and nothing above it on the path."""
+    value = theory.deep_landscape.passes(**setting.case.arguments)[len(setting.kept)]
+    return {"value": value, "verdict": "STRICT_SADDLE", "index": 1, "highest image": AtMost(value)}
 
 
 OWN = "derived for this project"
@@ -193,6 +221,17 @@ CLAIMS = (
         kept_settings,
         measure_kept,
         predict_kept,
+        boundary=True,
+    ),
+    Claim(
+        "F5-pass",
+        "The path of least energy between the minima of rank r and r+1 goes over the maximiser of the next class.",
+        "derived for this project (measured, not proved)",
+        "as F5",
+        "32 eps (1 + f): f is flat at the top; 1e-12 for images, which lie beside it",
+        lambda full: [Kept(UNEQUAL, kept) for kept in ((), (0,), (0, 1))],
+        measure_pass,
+        predict_pass,
         boundary=True,
     ),
 )
