@@ -66,7 +66,7 @@ BEST = {4: MIXED, 5: ALL3, 6: ALL3, 7: ALL4, 10: ALL5}
 
 
 class GraphEntry(NamedTuple):
-    """r vertices, L matrices of decay lam: neural collapse, the SRG solution, that with pairs alone, the lower bound."""
+    """r vertices, L matrices of decay lam: neural collapse, the SRG solution, that of pairs alone, the lower bound."""
 
     r: int
     L: int
@@ -174,7 +174,7 @@ CLAIMS = (
     ),
     Claim(
         "D5-table",
-        "Cross-entropy through linear layers: simplex ETF, cross-polytope and the best of random starts, twelve digits.",
+        "Cross-entropy through linear layers: simplex ETF, cross-polytope and the best found, to twelve digits.",
         OWN,
         "one sample a class, one decay, no bias",
         TWELVE,

@@ -1,0 +1,80 @@
+"""ReLU layers searched blind: what a batch of random starts reaches, and that nothing lower is found (D3)."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import theory
+from ufm.multistart import best_found
+from ufm.solvers.first_order import annealed
+from ufm.verify.claim import AtLeast, AtMost, Claim, Measurement
+from ufm.verify.claims.deep.cases import Case
+
+SIX = 0.0538332674  # the best known point of six classes: three groups of neurons, rank 3 up to the last hidden layer
+
+
+class Search(NamedTuple):
+    """Four matrices of decay 0.004 and one width, K = r(r-1)/2 classes; random starts of one scale, annealed.
+
+    known: the lowest value known, None for the SRG solution's. within: how far above it the search may end.
+    """
+
+    r: int
+    width: int
+    scale: float
+    starts: int
+    steps: int
+    known: float | None
+    within: float
+
+    @property
+    def case(self) -> Case:
+        """One sample a class."""
+        K = self.r * (self.r - 1) // 2
+        return Case(K, 1, self.width, (self.width,) * 3, (0.004,) * 4, 0.004, relu=True)
+
+
+def searches(full: bool) -> Iterable[Search]:
+    """A short one; or a hundred starts with ten classes, and with six."""
+    yield Search(4, 12, 0.5, 24, 3000, SIX, 1.3e-3)
+    if full:
+        yield Search(5, 30, 0.8, 100, 6000, None, 1e-8)
+        yield Search(4, 18, 0.5, 100, 6000, SIX, 5e-6)
+
+
+def measure_search(search: Search) -> Measurement:
+    """The lowest value of one batch, and how many minima it found."""
+    solver = annealed(steps=search.steps)
+    best = best_found(search.case.problem, search.starts, scales=(search.scale,), solver=solver)
+    value = best.solution.value
+    names = ("reached", "lowest", "graph")
+    values = {**dict.fromkeys(names, value), "bound": best.certificate.lower_bound, "minima": len(best.values)}
+    return Measurement(values, {"reached": search.within, "lowest": 1e-9, "graph": search.within, "bound": 1e-13})
+
+
+def predict_search(search: Search) -> Mapping[str, Any]:
+    """The lowest value known; the SRG solution, which six classes go below."""
+    common = {"n": 1, "lam_W": 0.004, "lam_H": 0.004, "L": 4}
+    graph = theory.srg.value(r=search.r, **common)
+    known = graph if search.known is None else search.known
+    return {
+        "reached": AtMost(known),
+        "lowest": AtLeast(known),
+        "graph": AtMost(graph),
+        "bound": theory.deep_relu.value_of_cost(G=theory.deep_relu.bounding_cost(K=search.case.K), **common),
+        "minima": AtLeast(2),
+    }
+
+
+CLAIMS = (
+    Claim(
+        "D3-search",
+        "Some of a hundred random starts end at the SRG solution of ten classes, none below; with six, well below it.",
+        "Sukenik, Lampert and Mondelli (2024, arXiv 2405.14468) for the solution; the search is this project's",
+        "K = 10 and K = 6, L = 4, lam = 0.004, n = 1; measured, not proved",
+        "1e-8 above (six classes, on flat ground: 5e-6; a short search: 1.3e-3), 1e-9 below",
+        searches,
+        measure_search,
+        predict_search,
+        boundary=True,
+    ),
+)
