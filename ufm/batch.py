@@ -18,6 +18,7 @@ from ufm.reduction import Full, Reduction, Thin, thin, thin_steps
 from ufm.solution import Solution
 from ufm.solve import checked_gtol, checked_solver, default_solver, solve
 from ufm.solvers.first_order import FirstOrder
+from ufm.solvers.protocol import Iterate
 from ufm.start import generator, random_start
 from ufm.status import Status, message, status_of
 from ufm.trap import trap_note
@@ -33,6 +34,15 @@ class Options(NamedTuple):
     gtol: float
     max_steps: int
     dtype: np.dtype
+
+
+class Ended(NamedTuple):
+    """What is kept of a solver's last state; its memory is not."""
+
+    iterate: Iterate
+    steps: jax.Array
+    evaluations: jax.Array
+    stalled: jax.Array
 
 
 def solve_batch(
@@ -80,11 +90,11 @@ def solve_batch(
 
 def solve_from(problem: Problem, starts: Sequence[Params], options: Options) -> list[Solution]:
     """[solve(problem, start=start) for every start]: one compilation, one call for many. Checked by the caller."""
-    full, solutions = Full(problem, "a start was given"), []
+    full, size, solutions = Full(problem, "a start was given"), min(CHUNK, len(starts)), []
     with exact():
-        for begin in range(0, len(starts), CHUNK):
-            part = list(starts[begin : begin + CHUNK])
-            solutions += _advanced([problem] * len(part), part, [1.0] * len(part), [full] * len(part), options)
+        for begin in range(0, len(starts), size):
+            part = list(starts[begin : begin + size])
+            solutions += _advanced([problem] * len(part), part, [1.0] * len(part), [full] * len(part), options, size)
     return [
         solve(problem, start=start, **options._asdict()) if solution is None else solution
         for start, solution in zip(starts, solutions, strict=True)
@@ -123,9 +133,9 @@ def _classes(problems: list[Problem], keys: list[int], options: Options) -> list
     began = time.perf_counter()
     reduced = [exchangeable(own) for own in problems]
     gtols = [options.gtol / steepness(own, small) for own, small in zip(problems, reduced, strict=True)]
-    numbers = _stack([small.numbers() for small in reduced], options.dtype)
+    numbers = _stack([small.numbers() for small in reduced], options.dtype, CHUNK)
     fixed = reduced[0].astype(options.dtype)
-    states, bounds = to_host(_minimise_many(fixed, numbers, *_tail(gtols, options)))
+    states, bounds = to_host(_minimise_many(fixed, numbers, *_tail(gtols, options, CHUNK)))
     seconds = (np.nan, (time.perf_counter() - began) / len(problems))
     return [
         proven(own, small, _row(states, i), bounds[i], options.gtol, options.max_steps, seconds)
@@ -150,12 +160,18 @@ def _full(problems: list[Problem], keys: list[int], options: Options) -> list[So
 
 
 def _advanced(
-    problems: list[Problem], starts: list[Params], steep: list[float], reductions: Sequence[Reduction], options: Options
+    problems: list[Problem],
+    starts: list[Params],
+    steep: list[float],
+    reductions: Sequence[Reduction],
+    options: Options,
+    size: int = CHUNK,
 ) -> list[Solution | None]:
-    """At most CHUNK solves of one shape; None where more than steps is needed."""
+    """At most `size` solves of one shape; None where more than steps is needed."""
     began = time.perf_counter()
-    tail = _tail([options.gtol / factor for factor in steep], options)
-    states = to_host(_advance_many(_stack(problems, options.dtype), _stack(starts, options.dtype), *tail))
+    tail = _tail([options.gtol / factor for factor in steep], options, size)
+    stacked = [_stack(values, options.dtype, size) for values in (problems, starts)]
+    states = to_host(_advance_many(*stacked, *tail))
     seconds = (time.perf_counter() - began) / len(problems)
     return [
         _solution(own, starts[i], _row(states, i), steep[i], reductions[i], options, seconds)
@@ -195,15 +211,15 @@ def _solution(
     )
 
 
-def _stack(values: list[Any], dtype: np.dtype) -> Any:
-    """One pytree with a leading axis of CHUNK; the last is repeated."""
-    filled = values + [values[-1]] * (CHUNK - len(values))
+def _stack(values: list[Any], dtype: np.dtype, size: int) -> Any:
+    """One pytree with a leading axis of this size; the last is repeated."""
+    filled = values + [values[-1]] * (size - len(values))
     return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf, dtype) for leaf in leaves]), *filled)
 
 
-def _tail(gtols: list[float], options: Options) -> tuple[Any, ...]:
-    """gtols [CHUNK] (infinite where nothing is to be done), max_steps, solver."""
-    idle = [np.inf] * (CHUNK - len(gtols))
+def _tail(gtols: list[float], options: Options, size: int) -> tuple[Any, ...]:
+    """gtols [size] (infinite where nothing is to be done), max_steps, solver."""
+    idle = [np.inf] * (size - len(gtols))
     solver = typed_solver(options.solver, options.dtype)
     return np.array(gtols + idle, options.dtype), np.asarray(options.max_steps), solver
 
@@ -223,7 +239,8 @@ def _advance_many(problems: Any, starts: Any, gtols: Any, max_steps: Any, solver
 
     def run(item: Any) -> Any:
         problem, start, gtol = item
-        return advance(solver, problem, solver.init(problem, start), gtol, max_steps)
+        end = advance(solver, problem, solver.init(problem, start), gtol, max_steps)
+        return Ended(end.iterate, end.steps, end.evaluations, end.stalled)
 
     if jax.default_backend() == "cpu":
         return jax.lax.map(run, (problems, starts, gtols))

@@ -29,6 +29,9 @@ LINEAR: dict[tuple[Any, int, float | None], tuple[float, ...]] = {
 }
 DECAYS = ((0.02, 0.005), (0.006, 0.003), (0.004, 0.002), (0.003, 0.001))  # of W, before their factors, and of H
 FACTORS = (1.0, 1.5, 0.7, 1.2)
+LOSING = (10, 6, 2)  # at decays where the smallest class is lost, between the thresholds of the other and its own
+LOST = (0.443365245085, 0.330648332561, 0.301767846933)  # M = 1, 2, 3
+TIRER_BRUNA = (Case(4, 3, 4, (4,), (4e-3, 6e-3), 3e-3), 0.035709651878)
 
 
 class Entry(NamedTuple):
@@ -46,6 +49,13 @@ def linear_entries(full: bool) -> Iterable[Entry]:
             lams = tuple(lam_W * factor for factor in FACTORS[:M])
             if full or (n, width, M) == (UNEVEN, 2, 2):
                 yield Entry(Case(4, n, width, (width,) * (M - 1), lams, lam_H, lam_b), digits)
+    if full:
+        yield Entry(*TIRER_BRUNA)
+        for M, digits in enumerate(LOST, 1):
+            # From the product n_k^M/N^(M+1) (M-1)^(M-1)/M^(2M) of all decays on class k is lost.
+            middle = (6 * 2) ** (M / 2) / 18 ** (M + 1) * max(M - 1, 1) ** (M - 1) / M ** (2 * M)
+            lam = middle ** (1 / (M + 1))
+            yield Entry(Case(3, LOSING, 3, (3,) * (M - 1), (lam,) * M, lam), digits)
 
 
 def measure_linear(entry: Entry) -> Measurement:
