@@ -9,7 +9,7 @@ import numpy as np
 
 from ufm.certify.escape import descend
 from ufm.checks import whole
-from ufm.driver import advance, typed_solver
+from ufm.driver import advance, ended, typed_solver
 from ufm.exchangeable import exchangeable, why_not
 from ufm.minimum import minimise, proven, steepness, thin_start
 from ufm.precision import as_dtype, exact, to_host
@@ -18,7 +18,6 @@ from ufm.reduction import Full, Reduction, Thin, thin, thin_steps
 from ufm.solution import Solution
 from ufm.solve import checked_gtol, checked_solver, default_solver, solve
 from ufm.solvers.first_order import FirstOrder
-from ufm.solvers.protocol import Iterate
 from ufm.start import generator, random_start
 from ufm.status import Status, message, status_of
 from ufm.trap import trap_note
@@ -34,15 +33,6 @@ class Options(NamedTuple):
     gtol: float
     max_steps: int
     dtype: np.dtype
-
-
-class Ended(NamedTuple):
-    """What is kept of a solver's last state; its memory is not."""
-
-    iterate: Iterate
-    steps: jax.Array
-    evaluations: jax.Array
-    stalled: jax.Array
 
 
 def solve_batch(
@@ -239,8 +229,7 @@ def _advance_many(problems: Any, starts: Any, gtols: Any, max_steps: Any, solver
 
     def run(item: Any) -> Any:
         problem, start, gtol = item
-        end = advance(solver, problem, solver.init(problem, start), gtol, max_steps)
-        return Ended(end.iterate, end.steps, end.evaluations, end.stalled)
+        return ended(advance(solver, problem, solver.init(problem, start), gtol, max_steps))
 
     if jax.default_backend() == "cpu":
         return jax.lax.map(run, (problems, starts, gtols))

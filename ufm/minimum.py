@@ -10,12 +10,13 @@ import numpy as np
 
 from ufm.certify.escape import is_benign
 from ufm.certify.exchangeable import exchangeable_bound
-from ufm.driver import advance, drive, signature, typed_solver
+from ufm.driver import advance, drive, ended, signature, typed_solver
 from ufm.exchangeable import Exchangeable, Exchanged, exchangeable, rank, why_not
 from ufm.precision import to_host
 from ufm.problem import Params, Problem
 from ufm.reduction import Thin, thin, thin_steps
 from ufm.solution import Progress, Solution
+from ufm.spaces import Spheres
 from ufm.start import random_start, spectral_start
 from ufm.status import Status, message, status_of
 
@@ -61,7 +62,14 @@ def _by_samples(
 
 def thin_start(reduced: Problem, key: Any) -> Params:
     """Where every local minimum is global the start is a matter of speed; elsewhere the key chooses among them."""
-    return spectral_start(reduced) if is_benign(reduced) else random_start(reduced, key)
+    return spectral_start(reduced) if is_benign(reduced) or _round(reduced) else random_start(reduced, key)
+
+
+def _round(problem: Problem) -> bool:
+    """Equal classes, W and H on spheres of enough dimensions: benign too (Yaras et al., NeurIPS 2022, for d > K)."""
+    on_spheres = isinstance(problem.model.W, Spheres) and isinstance(problem.model.H, Spheres)
+    equal = problem.targets is None and len(set(problem.sizes)) == 1
+    return on_spheres and equal and problem.loss.convex and problem.d > problem.K
 
 
 def steepness(problem: Problem, reduced: Problem | Exchangeable) -> float:
@@ -145,4 +153,4 @@ def minimise(problem: Exchangeable, solver: Any, gtol: Any, max_steps: Any) -> A
     state = advance(solver, problem, solver.init(problem, problem.spectral_start()), gtol, max_steps)
     Z = problem.spectrum(state.iterate.params)
     dual = problem.dual(Z, state.iterate.params.b)
-    return state, exchangeable_bound(problem, state.iterate.value, Z, dual)
+    return ended(state), exchangeable_bound(problem, state.iterate.value, Z, dual)

@@ -14,6 +14,7 @@ from ufm.exchangeable import FLOOR, SCALES
 from ufm.precision import exact
 from ufm.problem import Params, Problem
 from ufm.reduction import lift_params, merge
+from ufm.spaces import Spheres
 from ufm.validation import check_params, check_problem
 
 
@@ -75,16 +76,19 @@ def spectral_start(problem: Problem) -> Params:
     """W and H along the singular vectors of the gradient in the logits at W = H = 0, at the best of a few scales.
 
     The directions in which f falls fastest from the origin: exact up to a scale for balanced classes, one to two thirds
-    fewer Newton steps than from a random start otherwise. Features of a group are equal.
+    fewer Newton steps than from a random start otherwise. Features of a group are equal. On spheres there is no scale.
 
     Raises:
-        ValueError: W and H do not both range over all matrices with weight decay.
+        ValueError: W and H do not both range over all matrices with weight decay, nor both over spheres.
     Source:
         T2, T10 (the squared loss has its minimum along these vectors); derived for this project.
     """
     check_problem(problem, "spectral_start")
-    if not problem.euclidean:
-        raise ValueError("spectral_start: W and H need weight decay and no other constraint. Use random_start.")
+    spheres = isinstance(problem.model.W, Spheres) and isinstance(problem.model.H, Spheres)
+    if not (problem.euclidean or spheres):
+        raise ValueError(
+            "spectral_start: W and H need weight decay and no other constraint, or spheres. Use random_start."
+        )
     reduced = merge(problem)
     zero = Params(*[None if shape is None else np.zeros(shape) for shape in reduced.shapes()])
     A = -class_gradient(reduced, examine(reduced, zero).G)
@@ -94,9 +98,13 @@ def spectral_start(problem: Problem) -> Params:
     kept = min(problem.d, len(s))
     if s[0] == 0.0:  # nothing falls: the origin is the minimum
         return zero if problem.merged else lift_params(problem, zero)
-    length = np.sqrt(np.maximum(s[:kept] - float(problem.nu), FLOOR * s[0]) / s[0])
+    nu = 0.0 if spheres else float(problem.nu)
+    length = np.sqrt(np.maximum(s[:kept] - nu, FLOOR * s[0]) / s[0])
     more = (0, problem.d - kept)
     W, H = np.pad(U[:, :kept] * length, ((0, 0), more)), np.pad(length[:, None] * Vt[:kept], (more, (0, 0)))
+    if spheres:
+        best = reduced.project(Params(W, H, zero.b))
+        return best if problem.merged else lift_params(problem, best)
     tilt = float(problem.lam_H / problem.lam_W) ** 0.25
     ray = Params(tilt * W, H / tilt, zero.b)
     with exact():

@@ -101,6 +101,11 @@ def descend(problem: Problem, params: Params) -> Params | None:
                 return step
         if benign:
             return None  # T4: a saddle would have had the first direction
+        # 1.3: with a dimension spare the slack matrix has the Hessian's lowest eigenvalue along that direction, and
+        # of a convex loss nothing else decides.
+        spare = abs(escape.curvature - escape.predicted) <= 1e-6 * problem.stiffness()
+        if problem.loss.convex and spare and escape.curvature >= -1e-6 * problem.stiffness():
+            return None
     return None
 
 
