@@ -110,7 +110,8 @@ class CrossEntropy:
 
     def soft_targets(self, Y: Any, classes: Any = 1.0) -> Any:
         """t = (1 - smoothing) y + smoothing / K."""
-        return (1.0 - self.smoothing) * Y + self.smoothing / (classes * np.ones_like(Y)).sum(axis=0)
+        K = Y.shape[0] if isinstance(classes, float) else (classes * np.ones_like(Y)).sum(axis=0)
+        return (1.0 - self.smoothing) * Y + self.smoothing / K
 
 
 @tree.register
