@@ -70,7 +70,8 @@ def untrained(network: Network, key: int = 0) -> Network:
 
 def _fresh(layer: Any, rng: np.random.Generator, gain: float = 2.0) -> Any:
     if isinstance(layer, Affine):
-        return affine(rng, *layer.weight.shape, gain)
+        out, width = layer.weight.shape
+        return affine(rng, out, width, gain)
     if isinstance(layer, Conv):
         side, _, width, out = layer.kernel.shape
         return conv(rng, side, width, out, layer.stride)

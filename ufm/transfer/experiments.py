@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ufm.sweep.store import Store
-from ufm.transfer.finetune import LAYERED
+from ufm.transfer.plans import LAYERED
 from ufm.transfer.pretraining import Backbone
 from ufm.transfer.rows import Row, finetune_row, frozen_row, layers_row, score_row
 from ufm.transfer.settings import Setting

@@ -13,7 +13,7 @@ gradient passes without changing it; add `adaptive_avg_pool2d(v, 1).flatten(1)`,
 
 import difflib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,64 +25,10 @@ from ufm.networks.data import Data
 from ufm.networks.layers import Affine
 from ufm.networks.models import Network
 from ufm.transfer.backbones import features, has_open_norms, untrained
+from ufm.transfer.plans import LAYERED, METHODS, Plan
 from ufm.transfer.probe import fit_probe
 from ufm.transfer.scores import nc1
 from ufm.transfer.tuning import Part, adapt, advance, features_of, parameters
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What a method trains: stages first .. stop-1 and the head; skip: the stage that is added to the last; fresh:
-    from random weights."""
-
-    first: int
-    stop: int
-    skip: int | None = None
-    fresh: bool = False
-
-
-Method = Callable[[int, int], Plan]  # stages L, the chosen one -> plan
-
-
-def probe(L: int, layer: int) -> Plan:
-    """The head alone, on the last features."""
-    return Plan(L, L)
-
-
-def one_layer(L: int, layer: int) -> Plan:
-    """One stage and the head."""
-    return Plan(layer, layer + 1)
-
-
-def skip_layer(L: int, layer: int) -> Plan:
-    """One stage and the head, and the skip from that stage (SCL)."""
-    return Plan(layer, layer + 1, layer)
-
-
-def skip_head(L: int, layer: int) -> Plan:
-    """The head alone, on the sum of the last features and those of one stage."""
-    return Plan(L, L, layer)
-
-
-def full(L: int, layer: int) -> Plan:
-    """Every stage and the head."""
-    return Plan(0, L)
-
-
-def scratch(L: int, layer: int) -> Plan:
-    """Every stage and the head, from random weights."""
-    return Plan(0, L, fresh=True)
-
-
-METHODS: dict[str, Method] = {
-    "probe": probe,
-    "layer": one_layer,
-    "scl": skip_layer,
-    "skip": skip_head,
-    "full": full,
-    "scratch": scratch,
-}
-LAYERED = ("layer", "scl", "skip")
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,7 +181,9 @@ def _checked(
 ) -> int | str:
     """The layer or the rule for it; raises before anything is computed."""
     if not isinstance(network, Network):
-        raise TypeError(f"finetune: network is a {type(network).__name__}. Pass ufm.networks.Network(stages, head, ...).")
+        raise TypeError(
+            f"finetune: network is a {type(network).__name__}. Pass ufm.networks.Network(stages, head, ...)."
+        )
     if has_open_norms(network):
         raise ValueError("finetune: batch norms without statistics. Pass with_statistics(network, source.x).")
     if not isinstance(data, Data):
@@ -250,7 +198,7 @@ def _checked(
     if not [positive(rate, "a rate", "finetune") for rate in rates]:
         raise ValueError("finetune: rates is empty. Pass one learning rate, or several.")
     if len(rates) > 1 and validation is None:
-        raise ValueError(f"finetune: {len(rates)} rates, and nothing to choose by. Pass validation=(x, y), or one rate.")
+        raise ValueError(f"finetune: {len(rates)} rates, and nothing to choose by. Pass validation=(x, y) or one rate.")
     if method not in LAYERED:
         if layer is not None:
             raise ValueError(f"finetune: layer={layer!r} would have no effect on {method!r}. Leave it out.")

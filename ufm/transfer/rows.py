@@ -61,9 +61,7 @@ def pretrained(store: Store, backbone: Backbone, source: Data) -> tuple[Network,
     return from_stored(row, backbone, source), row["source_nc1"]
 
 
-def score_row(
-    store: Store, backbone: Backbone | None, source: Data, target: Data, shots: Mapping[int, int]
-) -> Row:
+def score_row(store: Store, backbone: Backbone | None, source: Data, target: Data, shots: Mapping[int, int]) -> Row:
     """Scores of a backbone's features on the whole training set and on 5 samples a class, and its probes.
 
     Args:

@@ -1,9 +1,9 @@
 """Four transfers on data that need no download, each with a pool of pretrained networks.
 
-    S1  digits 0-4 to digits 5-9               8 x 8       raw pixels do best: pretraining harms here
-    S2  letters to digits                      8 x 8
-    S3  letters to digits at random places     12 x 12     raw pixels fail: where pretraining helps
-    S4  the same, the digits' contrast inverted 12 x 12    a heavy shift of the domain
+S1  digits 0-4 to digits 5-9               8 x 8       raw pixels do best: pretraining harms here
+S2  letters to digits                      8 x 8
+S3  letters to digits at random places     12 x 12     raw pixels fail: where pretraining helps
+S4  the same, the digits' contrast inverted 12 x 12    a heavy shift of the domain
 """
 
 from collections.abc import Callable, Mapping
@@ -225,6 +225,11 @@ SETTINGS: dict[str, Setting] = {
     ),
     "S3": _S3,
     "S4": replace(
-        _S3, name="S4", title="letters to digits on a canvas, contrast inverted", target=_inverted, sizes=(10,), steps=400
+        _S3,
+        name="S4",
+        title="letters to digits on a canvas, contrast inverted",
+        target=_inverted,
+        sizes=(10,),
+        steps=400,
     ),
 }
