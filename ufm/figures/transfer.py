@@ -106,9 +106,9 @@ def _draw_pool(axes: Axes, found: Found, n: int, entry: Correlation) -> None:
     ticks = [value for value in (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10) if 0.9 * min(x) <= value <= 1.1 * max(x)]
     axes.set_xticks(ticks[:: max(1, len(ticks) // 4)], [f"{value:g}" for value in ticks[:: max(1, len(ticks) // 4)]])
     axes.set_xlabel("NC1 on the task")
-    axes.set_title(f"Probe of {n} samples a class: $r={entry.pearson:+.2f}$ [{entry.low:+.2f}, {entry.high:+.2f}]")
+    axes.set_title(rf"{n} samples a class: $r={entry.pearson:+.2f}\ \ [{entry.low:+.2f},\ {entry.high:+.2f}]$")
     if n == min(found.setting.shots):
-        axes.set_ylabel("test accuracy")
+        axes.set_ylabel("test accuracy of the linear probe")
         axes.legend(loc="best", handlelength=0.8)
 
 

@@ -93,9 +93,11 @@ def _path(Z: np.ndarray, Y: np.ndarray, grid: Sequence[float]) -> list[tuple[np.
     def objective(theta: np.ndarray, strength: float) -> tuple[float, np.ndarray]:
         A, b = theta[: K * r].reshape(K, r), theta[K * r :]
         logits = X @ A.T + b
-        normaliser = np.asarray(logsumexp(logits, axis=1))
-        error = (np.exp(logits - normaliser[:, None]) - Y) / N
-        value = (np.sum(normaliser) - np.sum(Y * logits)) / N + 0.5 * strength * np.sum(A**2)
+        logits -= np.max(logits, axis=1, keepdims=True)
+        P = np.exp(logits)
+        sums = np.sum(P, axis=1, keepdims=True)
+        error = (P / sums - Y) / N
+        value = (np.sum(np.log(sums)) - np.sum(Y * logits)) / N + 0.5 * strength * np.sum(A**2)
         return value, np.append((error.T @ X + strength * A).ravel(), np.sum(error, axis=0))
 
     theta, found = np.zeros(K * (r + 1)), []

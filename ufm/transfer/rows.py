@@ -110,8 +110,10 @@ def finetune_row(
     def compute() -> Row:
         network, _ = pretrained(store, backbone, source)
         seen, rest = split(target, n, draw)
-        held = few(rest, VALIDATION // target.K, draw)
-        validation = (held.x, held.y) if len(how["rates"]) > 1 else None
+        validation = None
+        if len(how["rates"]) > 1:
+            held = few(rest, VALIDATION // target.K, draw)
+            validation = held.x, held.y
         return _tuned_row(finetune(network, seen, validation=validation, key=draw, **how))
 
     named = {"row": "finetune", **_named(backbone), "source": source, "target": target, "n": n, "draw": draw}

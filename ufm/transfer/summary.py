@@ -127,12 +127,20 @@ def _scaled(name: str, x: np.ndarray) -> np.ndarray:
 
 
 def _correlated(name: str, n: int, x: np.ndarray, y: np.ndarray) -> Correlation:
-    rng = np.random.default_rng(0)
-    index = rng.integers(len(x), size=(RESAMPLES, len(x)))
-    found = np.array([correlation(x[i], y[i]) for i in index])
+    index = np.random.default_rng(0).integers(len(x), size=(RESAMPLES, len(x)))
+    with np.errstate(invalid="ignore"):
+        a, b = (_standard(values[index]) for values in (x, y))
+        found = np.sum(a * b, axis=1)
     found = found[np.isfinite(found)]  # a resample may be one model alone
     low, high = np.quantile(found, [0.025, 0.975]) if len(found) > RESAMPLES // 2 else (np.nan, np.nan)
     return Correlation(name, n, correlation(x, y), spearman(x, y), float(low), float(high))
+
+
+def _standard(rows: np.ndarray) -> np.ndarray:
+    """Each row centred, with norm 1; NaN if it is constant."""
+    rows = rows - np.mean(rows, axis=1, keepdims=True)
+    size = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(size > 1e-12, size, np.nan)
 
 
 def _method(name: str, n: int, rows: Sequence[Row]) -> Method:
