@@ -73,7 +73,7 @@ def forbid(monkeypatch):
     def never(*args, **options):
         raise AssertionError("computed again")
 
-    for name in ("pretrain", "scores", "layer_profile", "finetune"):
+    for name in ("pretrain", "scores", "fit_probe", "layer_profile", "finetune"):
         monkeypatch.setattr(rows_module, name, never)
 
 
@@ -209,7 +209,7 @@ def test_correlations_over_a_pool():
     assert bent["nc1", 5].low <= bent["nc1", 5].pearson <= bent["nc1", 5].high
     assert spearman(np.array([1.0, np.nan, 2.0]), np.arange(3.0)) is np.nan
     pool, *_, forest = scores_figure(found).axes
-    np.testing.assert_allclose(pool.lines[0].get_xdata(), np.exp(np.linspace(-1.0, 1.0, 8)))
+    np.testing.assert_allclose(np.asarray(pool.lines[0].get_xdata()), np.exp(np.linspace(-1.0, 1.0, 8)))
     assert "r=-1.00" in pool.get_title()
     assert len(forest.lines) == 2 * 4 + 1  # NC1 twice, NCTI and the source's are defined; and the line at zero
 
@@ -240,13 +240,15 @@ def test_negatives_are_said():
             for name, value in accuracy.items()
         }
 
-    common = {"scl_1": 0.8, "layer_1": 0.7, "scl_nc1": 0.8}
+    common = {"scl_1": 0.8, "layer_1": 0.7, "scl_nc1": 0.8, "raw": 0.84}
     told = "\n".join(finetune_findings(table(probe=0.6, full=0.9, scratch=0.95, **common)))
     assert "best without looking at the test set: full, 0.900" in told
     assert "NEGATIVE: training from scratch" in told
     assert "NEGATIVE: full fine-tuning does better" in told
+    assert "raw" not in told
     assert "the skip adds +0.100" in told
-    told = "\n".join(finetune_findings(table(probe=0.85, full=0.7, scratch=0.5, **common)))
+    told = "\n".join(finetune_findings(table(probe=0.83, full=0.7, scratch=0.5, **common)))
+    assert "NEGATIVE: a linear probe of the raw samples does as well (0.840)" in told
     assert "NEGATIVE: nothing does better than the linear probe" in told
     assert "scratch" not in told
 
@@ -260,6 +262,7 @@ def test_profiles_are_pooled_over_seeds():
     np.testing.assert_allclose(found["probe"], [0.8, 0.7, 0.6])
     np.testing.assert_allclose(found["seed_sd"], 0.5)
     np.testing.assert_allclose(found["r_downstream"], -1.0)
+    assert np.all(np.isnan(found["r_random"]))
     assert found["raw"] == 0.5
 
 

@@ -226,8 +226,9 @@ def test_fresh_weights_are_other_weights_of_the_same_shapes():
         def __call__(self, x):
             return x * self.weight
 
+    foreign: Any = (Foreign(np.ones(3)),)
     with pytest.raises(TypeError, match=r"untrained: Foreign is no layer .* Pass"):
-        transfer.untrained(Network((Foreign(np.ones(3)),), NET.head, ("one",)))
+        transfer.untrained(Network(foreign, NET.head, ("one",)))
 
 
 def test_truncated_networks_and_counted_parameters():

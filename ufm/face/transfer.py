@@ -117,8 +117,11 @@ def layer_lines(found: "Found") -> Iterable[str]:
     raw = "".join(f"{profile['raw'][0]:12.3f}{'':20}" for profile in profiles.values())
     yield f"{'raw samples':12}{'':34}{raw}".rstrip()
     for n, profile in profiles.items():
-        told = ", ".join(f"{name} {_listed(profile[f'r_{name}'])}" for name in ("downstream", "source"))
-        yield f"Pearson r over the layers of log NC1 with the probe of {n} samples a class, for each seed: {told}"
+        names = {"on the task": "downstream", "on the source": "source", "untrained": "random"}
+        yield f"Pearson r over the layers of log NC1 with the probe of {n} samples a class, for each seed:"
+        yield "    " + "; ".join(f"{name} {_listed(profile[f'r_{key}'])}" for name, key in names.items())
+    trained, fresh = (first[name][-1] - first[name][0] for name in ("probe", "random_probe"))
+    yield f"first layer to last, {sizes[0]} samples a class: {trained:+.3f}; untrained, what depth alone does: {fresh:+.3f}"
 
 
 def finetune_lines(found: "Found") -> Iterable[str]:
@@ -131,12 +134,14 @@ def finetune_lines(found: "Found") -> Iterable[str]:
     for n in setting.sizes:
         table = {method.name: method for method in methods(found, n)}
         yield ""
-        yield f"{n} samples a class, {table['probe'].labels} labels in all with those that chose the rate"
-        yield f"{'':14}{'accuracy':>16}{'- full (se)':>17}{'- probe (se)':>17}{'trained':>9}{'NC1':>8}{'s':>7}  layers"
+        yield f"{n} samples a class, {table['full'].labels} labels in all with those that chose the rate"
+        head = f"{'':14}{'accuracy':>16}{'- full (se)':>17}{'- probe (se)':>17}"
+        yield f"{head}{'trained':>9}{'test NC1':>9}{'s':>7}  layers"
         for method in table.values():
             cells = [f"{np.mean(method.accuracy):.3f} +- {np.std(method.accuracy):.3f}"]
             cells += ["{:+.3f} ({:.3f})".format(*paired(method, table[other])) for other in ("full", "probe")]
-            rest = f"{method.share:9.1%}{np.mean(method.nc1):8.3f}{method.seconds:7.2f}"
+            share = "-" if np.isnan(method.share) else f"{method.share:.1%}"
+            rest = f"{share:>9}{np.mean(method.nc1):9.3f}{method.seconds:7.2f}"
             layers = ",".join(map(str, method.layers)) if method.name.endswith(("nc1", "search")) else ""
             yield f"{method.name:14}{cells[0]:>16}{cells[1]:>17}{cells[2]:>17}{rest}  {layers}".rstrip()
         yield from finetune_findings(table)
@@ -148,6 +153,8 @@ def finetune_findings(table: "dict[str, Method]") -> Iterable[str]:
     fixed = {name: mean[name] for name in mean if name in ("probe", "full") or name.endswith((" nc1", " search"))}
     best = max(fixed, key=lambda name: fixed[name])
     yield f"best without looking at the test set: {best}, {fixed[best]:.3f}"
+    if mean["raw"] >= fixed[best]:
+        yield f"NEGATIVE: a linear probe of the raw samples does as well ({mean['raw']:.3f}): no claim of transfer here"
     if mean["scratch"] >= fixed[best]:
         yield f"NEGATIVE: training from scratch does as well ({mean['scratch']:.3f}): pretraining does not help here"
     if best == "probe":

@@ -18,10 +18,19 @@ NAMES = {
     "logme": "LogME", "ncti": "NCTI", "ncc_error": "nearest-mean error", "trace_ratio": "trace ratio",
     "numerical_rank": "numerical rank", "source_nc1": "NC1 on the source",
 }  # fmt: skip
-COLOURS = {"probe": GREY, "layer": ORANGE, "scl": BLUE, "skip": SKY, "full": RED, "scratch": PURPLE}
+COLOURS = {
+    "probe": GREY,
+    "layer": ORANGE,
+    "scl": BLUE,
+    "skip": SKY,
+    "full": RED,
+    "scratch": PURPLE,
+    "raw": INK,
+    "random": INK,
+}
 TITLES = {
     "probe": "linear probe", "layer": "one layer", "scl": "one layer, skip", "skip": "skip, head only",
-    "full": "full", "scratch": "from scratch",
+    "full": "full", "scratch": "from scratch", "raw": "raw samples, probe", "random": "untrained, probe",
 }  # fmt: skip
 
 
@@ -143,7 +152,8 @@ def _draw_methods(axes: Axes, table: tuple[Method, ...]) -> None:
 def _method_name(method: Method) -> str:
     kind, _, at = method.name.partition(" ")
     where = {"nc1": ", lowest NC1", "search": ", search", "": ""}.get(at, f", layer {at}")
-    return f"{TITLES[kind]}{where} ({method.share:.1%})"
+    share = "" if np.isnan(method.share) else f" ({method.share:.1%})"
+    return f"{TITLES[kind]}{where}{share}"
 
 
 def _title(found: Found, what: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from ufm.sweep.store import Store
 from ufm.transfer.plans import LAYERED
 from ufm.transfer.pretraining import Backbone
-from ufm.transfer.rows import Row, finetune_row, frozen_row, layers_row, score_row
+from ufm.transfer.rows import Row, control_row, finetune_row, frozen_row, layers_row, score_row
 from ufm.transfer.settings import Setting
 
 Progress = Callable[[int, int, str], None]  # rows that are there, of how many, what is computed next
@@ -56,21 +56,26 @@ def run_layers(setting: Setting, store: Store, progress: Progress) -> Found:
 
 
 def run_finetune(setting: Setting, store: Store, progress: Progress) -> Found:
-    """Every method, at every layer where it has one, for each number of samples and draw.
+    """Every method, at every layer where it has one, for each number of samples and draw, and two controls.
 
-    Rows of one size and draw have the same samples, and `frozen`, NC1 of the backbone's layers on them.
+    The controls are probes of the "raw" samples and of the "random" network, the backbone before its training. Rows of
+    one size and draw have the same samples, and `frozen`, NC1 of the backbone's layers on them.
     """
     source, target = setting.source(), setting.target()
-    kinds = _kinds(len(setting.tuned.make(source.shape, source.K).stages))
+    controls: dict[str, Backbone | None] = {"raw": None, "random": setting.tuned}
+    kinds = [*((name, None) for name in controls), *_kinds(len(setting.tuned.make(source.shape, source.K).stages))]
     wanted = [(n, draw, *kind) for n in setting.sizes for draw in range(setting.draws) for kind in kinds]
     rows = []
     for i, (n, draw, method, layer) in enumerate(wanted):
         at = "" if layer is None else f" {layer}"
         progress(i, len(wanted), f"{method}{at}, {n} samples a class, draw {draw}")
-        how = {"method": method, "layer": layer, "rates": list(setting.rates), "steps": setting.steps}
-        row = finetune_row(store, setting.tuned, source, target, how, n, draw)
+        if method in controls:
+            row = control_row(store, controls[method], source, target, n, draw)
+        else:
+            how = {"method": method, "layer": layer, "rates": list(setting.rates), "steps": setting.steps}
+            row = finetune_row(store, setting.tuned, source, target, how, n, draw)
         frozen = frozen_row(store, setting.tuned, source, target, n, draw)["nc1"]
-        rows.append({"n": n, "draw": draw, "frozen": frozen, **row})
+        rows.append({"method": method, "n": n, "draw": draw, "frozen": frozen, **row})
     progress(len(wanted), len(wanted), "")
     return Found(setting, tuple(rows))
 

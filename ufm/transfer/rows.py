@@ -1,6 +1,7 @@
 """One row of an experiment: computed once, stored under its configuration and its code, and read again."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from ufm.transfer.pool import ncti_parts
 from ufm.transfer.pretraining import Backbone, as_arrays, from_stored, pretrain, source_nc1
 from ufm.transfer.probe import fit_probe, probe_accuracy
 from ufm.transfer.samples import few, split
-from ufm.transfer.scores import scores
+from ufm.transfer.scores import nc1, scores
 
 Row = dict[str, Any]
 FEW = 5  # samples a class from which scores are computed as well, as one who has no more labels would
@@ -120,13 +121,34 @@ def finetune_row(
     return remembered(store, {**named, **how}, compute)
 
 
+def control_row(store: Store, backbone: Backbone | None, source: Data, target: Data, n: int, draw: int) -> Row:
+    """A linear probe of the raw samples (None), or of the backbone before its training, on the samples of a draw."""
+
+    def compute() -> Row:
+        seen, _ = split(target, n, draw)
+        H, held = (x.reshape(len(x), -1) for x in (seen.x, seen.x_test))
+        if backbone is not None:
+            network = pretrain(replace(backbone, trained=False), source)
+            H, held = features(network, seen.x)[-1], features(network, seen.x_test)[-1]
+        found = fit_probe(H, seen.y, key=draw)
+        trained = found.W.size + found.b.size
+        row = {"accuracy": probe_accuracy(found, held, seen.y_test), "trained": trained, "total": trained}
+        within = {"nc1_before": nc1(H, seen.y), "nc1_after": nc1(H, seen.y), "nc1_test": nc1(held, seen.y_test)}
+        blank = dict.fromkeys(("validation_accuracy", "rate", "seconds", "share"), np.nan)
+        return row | within | blank | {"labels": len(seen.y), "layer": 0}
+
+    of = {} if backbone is None else _named(replace(backbone, trained=False))
+    named = {"row": "control", **of, "source": source, "target": target, "n": n, "draw": draw}
+    return remembered(store, named, compute)
+
+
 def frozen_row(store: Store, backbone: Backbone, source: Data, target: Data, n: int, draw: int) -> Row:
     """NC1 of every frozen layer on the samples of one draw: what the rule "nc1" looks at."""
 
     def compute() -> Row:
         network, _ = pretrained(store, backbone, source)
         seen, _ = split(target, n, draw)
-        return {"nc1": np.array([scores(H, seen.y).values["nc1"] for H in features(network, seen.x)])}
+        return {"nc1": np.array([nc1(H, seen.y) for H in features(network, seen.x)])}
 
     named = {"row": "frozen", **_named(backbone), "source": source, "target": target, "n": n, "draw": draw}
     return remembered(store, named, compute)

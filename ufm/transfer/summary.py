@@ -37,9 +37,11 @@ class Method:
     """A way of fine-tuning over the draws.
 
     Attributes:
-        name: with its layer's number, or the rule that chose one in each draw. n: samples a class.
-        accuracy: [draws] on the test set. nc1: [draws] on the test set, after. share: of the parameters that were
-            trained, mean. seconds: mean. layers: [draws] the layer, 0 for none.
+        name: with its layer's number, or the rule that chose one in each draw; "raw" and "random" are controls.
+        n: samples a class.
+        accuracy: [draws] on the test set. nc1, nc1_train: [draws] after, on the test and on the training set.
+        share: of the parameters that were trained, mean. seconds: mean.
+        labels: used, of training and validation. layers: [draws] the layer, 0 for none.
     """
 
     name: str
@@ -105,12 +107,15 @@ def paired(one: Method, other: Method) -> tuple[float, float]:
 
 
 def pooled_profile(rows: Sequence[Row]) -> dict[str, np.ndarray]:
-    """Means over the seeds of a layer profile's arrays; r_downstream, r_source: [seeds] correlations over layers."""
+    """Means over the seeds of a layer profile's arrays, with correlations over the layers.
+
+    r_downstream, r_source: [seeds] of log NC1 with the probe; r_random: of the untrained network's, with its probe.
+    """
     names = ("downstream_nc1", "source_nc1", "probe", "probe_sd", "random_nc1", "random_probe")
     found = {name: np.mean([row[name] for row in rows], axis=0) for name in names}
     found["seed_sd"] = np.std([row["probe"] for row in rows], axis=0)
-    for name in ("downstream", "source"):
-        pairs = [(np.log(row[f"{name}_nc1"]), row["probe"]) for row in rows]
+    for name, probed in (("downstream", "probe"), ("source", "probe"), ("random", "random_probe")):
+        pairs = [(np.log(row[f"{name}_nc1"]), row[probed]) for row in rows]
         found[f"r_{name}"] = np.array([correlation(x, y) for x, y in pairs])
     found["raw"] = np.array([np.mean([row["raw_probe"] for row in rows])])
     return found
