@@ -274,4 +274,4 @@ def test_settings_are_what_the_issue_asks_for():
         assert len({backbone.label for backbone in setting.pool}) == len(setting.pool)
         small = quick(setting)
         assert len(small.pool) < len(setting.pool)
-        assert small.tuned.recipe.epochs == setting.tuned.recipe.epochs // 2
+        assert small.tuned.recipe.epochs == setting.tuned.recipe.epochs // 3

@@ -121,7 +121,7 @@ def layer_lines(found: "Found") -> Iterable[str]:
         yield f"Pearson r over the layers of log NC1 with the probe of {n} samples a class, for each seed:"
         yield "    " + "; ".join(f"{name} {_listed(profile[f'r_{key}'])}" for name, key in names.items())
     trained, fresh = (first[name][-1] - first[name][0] for name in ("probe", "random_probe"))
-    yield f"first layer to last, {sizes[0]} samples a class: {trained:+.3f}; untrained, what depth alone does: {fresh:+.3f}"
+    yield f"first layer to last, {sizes[0]} samples a class: {trained:+.3f}; untrained (depth alone): {fresh:+.3f}"
 
 
 def finetune_lines(found: "Found") -> Iterable[str]:
