@@ -68,8 +68,8 @@ def layers_figure(found: Found) -> Figure:
         left.plot(layer, first["source_nc1"], color=GREEN, marker="o", label="on the source")
         left.plot(layer, first["random_nc1"], color=GREY, linestyle=DASHED, marker="x", label="on the task, untrained")
         _log(left)
-        right.set_title(f"Linear probe: $r$ with log NC1 {np.mean(first['r_downstream']):+.2f} on the task, "
-                        f"{np.mean(first['r_source']):+.2f} on the source")  # fmt: skip
+        r_task, r_source = (float(np.mean(first[f"r_{name}"])) for name in ("downstream", "source"))
+        right.set_title(rf"Linear probe: $r={r_task:+.2f}$ with log NC1 on the task, ${r_source:+.2f}$ on the source")
         for (n, profile), colour in zip(profiles.items(), (BLUE, ORANGE, PURPLE), strict=False):
             right.errorbar(layer, profile["probe"], profile["seed_sd"], color=colour, marker="o", capsize=2,
                            label=f"{n} samples a class")  # fmt: skip

@@ -84,7 +84,8 @@ def finetune(
 
     Args:
         network: with its batch norms fixed (`with_statistics(network, source.x)`): they keep these statistics, but for
-            "scratch", whose norms have their own. Its head is replaced.
+            "scratch", whose norms have their own (the convention of small samples; with the statistics of the task's
+            batch instead, every method but the probe changes by some points, either way). Its head is replaced.
         data: the training set is what may be learnt from; the test set is measured at the end, and chooses nothing.
         method: a name in `METHODS`: "probe" (linear), "layer" (one stage), "scl" (one stage with the skip), "skip"
             (the skip, head only), "full", "scratch". Probes are convex and solved, others take Adam's steps.
@@ -188,6 +189,12 @@ def _checked(
         raise ValueError("finetune: batch norms without statistics. Pass with_statistics(network, source.x).")
     if not isinstance(data, Data):
         raise TypeError(f"finetune: data is a {type(data).__name__}. Build Data with ufm.networks.from_arrays(...).")
+    low, high = int(np.min(data.y)), int(np.max(data.y))
+    if low < 0 or high >= data.K:
+        raise ValueError(f"finetune: labels {low} .. {high} for K={data.K} classes. Pass 0 .. K-1.")
+    if validation is not None and len(validation[0]) != len(validation[1]):
+        sizes = f"{len(validation[0])} samples and {len(validation[1])} labels"
+        raise ValueError(f"finetune: validation has {sizes}. Pass (x, y) of one length.")
     if method not in METHODS:
         near = difflib.get_close_matches(str(method), METHODS, 1)
         hint = f"Did you mean {near[0]!r}? " if near else ""

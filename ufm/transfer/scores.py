@@ -78,6 +78,8 @@ def trace_ratio(H: Any, y: Any) -> float:
     Returns:
         >= 0; LOWER is better, but only if all else is equal: it counts variance in directions that no probe uses, and
         over pools and layers it can go along with nothing. Free of shifts, scales and rotations. NaN: equal means.
+    Source:
+        Tirer and Bruna (ICML 2022); as a rival of NC1 here.
     """
     return within.trace_ratio(_frame("trace_ratio", H, y))
 
