@@ -92,6 +92,15 @@ def test_each_score_prefers_the_better_features():
     assert ratio == pytest.approx(20 / 19, rel=1e-12)
 
 
+@pytest.mark.parametrize(("n", "d"), [(5, 40), (3, 100)])
+def test_noise_without_classes_has_finite_scores(n, d):
+    """NC1 (n-1)(K-1)/(d-K) on average, which depends on d, and CDNV about (n-1)/2, which does not."""
+    rng, y = np.random.default_rng(0), np.repeat(np.arange(10), n)
+    noise = [rng.standard_normal((10 * n, d)) for _ in range(20)]
+    assert np.mean([transfer.nc1(X, y) for X in noise]) == pytest.approx((n - 1) * 9 / (d - 10), rel=0.06)
+    assert np.mean([transfer.cdnv(X, y) for X in noise]) == pytest.approx((n - 1) / 2, rel=0.1)
+
+
 def test_where_scores_fail_they_say_so():
     X, y = blobs(4, 30)
     found = transfer.scores(X, y)
@@ -211,9 +220,9 @@ def test_models_are_ranked_with_intervals_and_a_reason():
     assert np.all((plenty.low <= plenty.values) & (plenty.values <= plenty.high))
     assert plenty.first.tolist() == [1.0, 0.0, 0.0]
     few = transfer.rank_models({name: X[::6] for name, X in pool.items()}, y[::6], bootstrap=40)
-    assert (few.score, few.names[0]) == ("nc1", "good")
-    assert few.values[0] == transfer.nc1(pool["good"][::6], y[::6], ddof=1)
-    assert str(few).startswith("ranked by nc1 (lower is better): 5 samples in the smallest class, 15 in all")
+    assert (few.score, few.names[0]) == ("cdnv", "good")
+    assert few.table[0].values["nc1"] == transfer.nc1(pool["good"][::6], y[::6], ddof=1)
+    assert str(few).startswith("ranked by cdnv (lower is better): 5 samples in the smallest class, 15 in all")
     other = transfer.rank_models(pool | {"none": np.ones((90, 2))}, y, score="cdnv", bootstrap=0)
     assert other.names == ("good", "middle", "bad", "none")
     assert other.reason == "as asked for"

@@ -12,9 +12,13 @@ from ufm.checks import whole
 from ufm.metrics.arrays import read_samples
 from ufm.transfer.scores import SCORES, Scores, nc1, scores
 
-PLENTY = 20  # samples of each class from which VCI says more than NC1 ...
+PLENTY = 20  # samples of each class from which VCI says more than CDNV ...
 AMPLE = 2  # ... if there are as many times the features' dimension too, since VCI is 0 for N <= d + 1
-BEST_FOR = "few-shot: NC1 and CDNV go along with the probe's accuracy; with plenty of labels: VCI and LogME"
+FEW_REASON = (
+    "few: CDNV goes along with the accuracy of a probe of few labels; so does NC1 for models of one d, since the noise "
+    "of few samples is (n-1)(K-1)/(d-K) in it; VCI is near 0 whatever the features."
+)
+PLENTY_REASON = "plenty: VCI is the least-squares probe's own loss, LogME the alternative; NC1 may lose to both."
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +59,8 @@ def rank_models(pool: Mapping[str, Any], y: Any, *, score: str = "auto", bootstr
         pool: name -> features [N, d] of that model, all of the same N samples; d may differ. Features of a network:
             `ufm.networks.gather(model.taps, batches)`.
         y: [N] any integers, of two classes or more.
-        score: a name in `ufm.transfer.SCORES`, or "auto": NC1 (with ddof=1) below 20 samples a class or 2 d samples,
-            VCI otherwise, which is the least-squares probe's own loss. CDNV and LogME are the alternatives of each.
+        score: a name in `ufm.transfer.SCORES`, or "auto": CDNV below 20 samples a class or 2 d samples, VCI otherwise,
+            which is the least-squares probe's own loss. NC1 (here with ddof=1) and LogME are the alternatives of each.
         bootstrap: resamples within the classes, the same for every model; 0 for none.
         key: seed of the resamples.
     Returns:
@@ -105,7 +109,7 @@ def _chosen(score: str, labels: np.ndarray, d: int) -> tuple[str, str]:
     N, n = len(labels), int(np.min(np.unique(labels, return_counts=True)[1]))
     told = f"{n} samples in the smallest class, {N} in all, d <= {d}"
     few = n < PLENTY or AMPLE * d > N
-    return ("nc1", f"{told}: few. {BEST_FOR}.") if few else ("vci", f"{told}: plenty. {BEST_FOR}.")
+    return ("cdnv", f"{told}: {FEW_REASON}") if few else ("vci", f"{told}: {PLENTY_REASON}")
 
 
 def _resampled(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

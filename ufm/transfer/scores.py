@@ -4,7 +4,7 @@
 
 Each score is a function of (H, y), and `SCORES` says which direction is better. None depends on the order of samples or
 on the names of the classes. Any array that NumPy reads will do: PyTorch and Hugging Face activations as
-`.detach().cpu().float()`. With few labels compare NC1 or CDNV, with plenty VCI or LogME: `ufm.transfer.rank_models`
+`.detach().cpu().float()`. With few labels compare CDNV or NC1, with plenty VCI or LogME: `ufm.transfer.rank_models`
 does so. (`ufm.transfer.ncti` compares a pool of models.)
 """
 
@@ -63,9 +63,11 @@ def nc1(H: Any, y: Any, ddof: int = 0) -> float:
         ddof: 1 divides Sigma_W by N - K: of n samples per class the value is (n-1)/n too small, and more by the noise
             of the means, which no factor removes.
     Returns:
-        >= 0; LOWER is better. Free of shifts, scales and rotations, not of other linear maps. NaN: equal means. Best
-        of all with few labels (5 per class); where labels are plenty it can lose to VCI and LogME, even with the wrong
-        sign. The ratio of traces (`trace_ratio`) is no substitute.
+        >= 0; LOWER is better. Free of shifts, scales and rotations, not of other linear maps. NaN: equal means. It goes
+        along with the accuracy of probes of few labels (5 per class); where labels are plenty it can lose to VCI and
+        LogME, even with the wrong sign. The noise of the means counts as between-class: of white noise without any
+        class, n samples each and d > K, it is (n-1)(K-1)/(d-K) on average (derived for this project), so that few
+        samples compare models of different d wrongly; CDNV has (n-1)/2 for every d. `trace_ratio` is no substitute.
     Source:
         Li et al. (TMLR 2024, arXiv 2212.12206) as a score; Papyan, Han and Donoho (PNAS 2020).
     """
@@ -88,8 +90,8 @@ def cdnv(H: Any, y: Any) -> float:
     """mean_{k != l} (V_k + V_l) / (2 |m_k - m_l|^2), the class-distance normalised variance.
 
     Returns:
-        >= 0; LOWER is better, with few labels as good as NC1. Free of shifts, scales and rotations. NaN: two equal
-        class means.
+        >= 0; LOWER is better, with few labels the safest. Of white noise without any class, n samples each, it is
+        about (n-1)/2. Free of shifts, scales and rotations. NaN: two equal class means.
     Source:
         Galanti, Gyorgy and Hutter (ICLR 2022, arXiv 2112.15121).
     """
