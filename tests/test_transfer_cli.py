@@ -9,7 +9,6 @@ import pytest
 
 from ufm import transfer
 from ufm.cli import main
-from ufm.face.transfer import finetune_findings
 from ufm.figures import style
 from ufm.figures.transfer import scores_figure
 from ufm.losses import CrossEntropy
@@ -21,7 +20,7 @@ from ufm.transfer.pretraining import Backbone, as_arrays, from_stored, pretrain
 from ufm.transfer.rows import remembered
 from ufm.transfer.samples import noise
 from ufm.transfer.settings import SETTINGS, Setting, quick
-from ufm.transfer.summary import Method, correlations, methods, paired, pooled_profile, score_values, spearman
+from ufm.transfer.summary import Method, correlations, findings, methods, paired, pooled_profile, score_values, spearman
 
 K, D = 3, 6
 
@@ -241,13 +240,13 @@ def test_negatives_are_said():
         }
 
     common = {"scl_1": 0.8, "layer_1": 0.7, "scl_nc1": 0.8, "raw": 0.84}
-    told = "\n".join(finetune_findings(table(probe=0.6, full=0.9, scratch=0.95, **common)))
+    told = "\n".join(findings(table(probe=0.6, full=0.9, scratch=0.95, **common)))
     assert "best without looking at the test set: full, 0.900" in told
     assert "NEGATIVE: training from scratch" in told
     assert "NEGATIVE: full fine-tuning does better" in told
     assert "raw" not in told
     assert "the skip adds +0.100" in told
-    told = "\n".join(finetune_findings(table(probe=0.83, full=0.7, scratch=0.5, **common)))
+    told = "\n".join(findings(table(probe=0.83, full=0.7, scratch=0.5, **common)))
     assert "NEGATIVE: a linear probe of the raw samples does as well (0.840)" in told
     assert "NEGATIVE: nothing does better than the linear probe" in told
     assert "scratch" not in told

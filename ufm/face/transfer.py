@@ -15,7 +15,6 @@ from ufm.sweep.store import opened
 
 if TYPE_CHECKING:
     from ufm.transfer.experiments import Found
-    from ufm.transfer.summary import Method
 
 EXPERIMENTS = {
     "scores": "scores of a pool of pretrained networks against the accuracy of linear probes",
@@ -126,7 +125,7 @@ def layer_lines(found: "Found") -> Iterable[str]:
 
 def finetune_lines(found: "Found") -> Iterable[str]:
     """A table for each number of samples, with the differences that are paired, and what it says."""
-    from ufm.transfer.summary import methods, paired
+    from ufm.transfer.summary import findings, methods, paired
 
     setting = found.setting
     yield f"{setting.name}  {setting.title}: {setting.tuned.label}, {setting.draws} draws, mean and standard deviation"
@@ -144,26 +143,7 @@ def finetune_lines(found: "Found") -> Iterable[str]:
             rest = f"{share:>9}{np.mean(method.nc1):9.3f}{method.seconds:7.2f}"
             layers = ",".join(map(str, method.layers)) if method.name.endswith(("nc1", "search")) else ""
             yield f"{method.name:14}{cells[0]:>16}{cells[1]:>17}{cells[2]:>17}{rest}  {layers}".rstrip()
-        yield from finetune_findings(table)
-
-
-def finetune_findings(table: "dict[str, Method]") -> Iterable[str]:
-    """Sentences on who did best, negatives included; methods that the test set would have to choose are left out."""
-    mean = {name: float(np.mean(method.accuracy)) for name, method in table.items()}
-    fixed = {name: mean[name] for name in mean if name in ("probe", "full") or name.endswith((" nc1", " search"))}
-    best = max(fixed, key=lambda name: fixed[name])
-    yield f"best without looking at the test set: {best}, {fixed[best]:.3f}"
-    if mean["raw"] >= fixed[best]:
-        yield f"NEGATIVE: a linear probe of the raw samples does as well ({mean['raw']:.3f}): no claim of transfer here"
-    if mean["scratch"] >= fixed[best]:
-        yield f"NEGATIVE: training from scratch does as well ({mean['scratch']:.3f}): pretraining does not help here"
-    if best == "probe":
-        yield "NEGATIVE: nothing does better than the linear probe"
-    if best == "full":
-        yield "NEGATIVE: full fine-tuning does better than tuning one block"
-    layers = [name.split()[1] for name in table if name.startswith("scl ") and name.split()[1].isdigit()]
-    gains = [mean[f"scl {layer}"] - mean[f"layer {layer}"] for layer in layers]
-    yield f"the skip adds {np.mean(gains):+.3f} to tuning one layer, mean over the layers ({_listed(np.array(gains))})"
+        yield from findings(table)
 
 
 def write_csv(found: "Found", path: Path) -> Path:

@@ -9,13 +9,14 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from ufm.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY, style
 from ufm.transfer.experiments import Found
-from ufm.transfer.summary import Correlation, Method, correlations, methods, pooled_profile
+from ufm.transfer.summary import Correlation, Method, correlations, findings, methods, pooled_profile
 
 NOTE: dict[str, Any] = {"color": GREY, "size": 8.5}
 DASHED = (0, (3, 2))
 NAMES = {
-    "nc1": "NC1", "few_nc1": "NC1, 5 samples", "cdnv": "CDNV", "vci": "VCI", "h_score_shrunk": "H-score",
-    "logme": "LogME", "ncti": "NCTI", "ncc_error": "nearest-mean error", "trace_ratio": "trace ratio",
+    "nc1": "NC1", "few_nc1": "NC1, of 5 samples", "cdnv": "CDNV", "few_cdnv": "CDNV, of 5 samples",
+    "vci": "VCI", "h_score_shrunk": "H-score", "logme": "LogME", "few_logme": "LogME, of 5 samples",
+    "ncti": "NCTI", "ncc_error": "nearest-mean error", "trace_ratio": "trace ratio",
     "numerical_rank": "numerical rank", "source_nc1": "NC1 on the source",
 }  # fmt: skip
 COLOURS = {
@@ -90,14 +91,17 @@ def finetune_figure(found: Found) -> Figure:
     setting = found.setting
     tables = [methods(found, n) for n in setting.sizes]
     with style():
-        figure = Figure(figsize=(3.0 * len(tables) + 2.4, 0.24 * len(tables[0]) + 1.5), layout="constrained")
+        figure = Figure(figsize=(3.0 * len(tables) + 2.4, 0.24 * len(tables[0]) + 2.2), layout="constrained")
         figure.suptitle(_title(found, setting.tuned.label), x=0.012, ha="left", size=10.5)
-        panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
+        panels, negatives = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0], []
         for axes, n, table in zip(panels, setting.sizes, tables, strict=True):
-            axes.set_title(f"{n} samples a class, {table[0].labels} labels in all")
+            named = {method.name: method for method in table}
+            axes.set_title(f"{n} samples a class, {named['full'].labels} labels in all")
+            negatives += [f"{n} a class, {line}" for line in findings(named) if line.startswith("NEGATIVE")]
             _draw_methods(axes, table)
         panels[0].set_yticks(range(len(tables[0])), [_method_name(method) for method in tables[0]])
         panels[0].invert_yaxis()
+        figure.supxlabel("\n".join(negatives), x=0.012, ha="left", **NOTE)
     return figure
 
 
@@ -115,7 +119,7 @@ def _draw_pool(axes: Axes, found: Found, n: int, entry: Correlation) -> None:
     ticks = [value for value in (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10) if 0.9 * min(x) <= value <= 1.1 * max(x)]
     axes.set_xticks(ticks[:: max(1, len(ticks) // 4)], [f"{value:g}" for value in ticks[:: max(1, len(ticks) // 4)]])
     axes.set_xlabel("NC1 on the task")
-    axes.set_title(rf"{n} samples a class: $r={entry.pearson:+.2f}\ \ [{entry.low:+.2f},\ {entry.high:+.2f}]$")
+    axes.set_title(f"{n} samples a class: $r={entry.pearson:+.2f}$  [${entry.low:+.2f}$, ${entry.high:+.2f}$]")
     if n == min(found.setting.shots):
         axes.set_ylabel("test accuracy of the linear probe")
         axes.legend(loc="best", handlelength=0.8)

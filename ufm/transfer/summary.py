@@ -1,6 +1,6 @@
 """What the rows of an experiment say: correlations over a pool, means over seeds, paired differences."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,6 +104,31 @@ def paired(one: Method, other: Method) -> tuple[float, float]:
     difference = one.accuracy - other.accuracy
     error = float(np.std(difference, ddof=1) / np.sqrt(len(difference))) if len(difference) > 1 else np.nan
     return float(np.mean(difference)), error
+
+
+def findings(table: Mapping[str, Method]) -> list[str]:
+    """Sentences on a table of methods by name: who did best, and the negatives.
+
+    A layer by number is left out of the contest: the test set would have to choose it.
+    """
+    mean = {name: float(np.mean(method.accuracy)) for name, method in table.items()}
+    fixed = {name: mean[name] for name in mean if name in ("probe", "full") or name.endswith((" nc1", " search"))}
+    best = max(fixed, key=lambda name: fixed[name])
+    told = [f"best without looking at the test set: {best}, {fixed[best]:.3f}"]
+    if mean["raw"] >= fixed[best]:
+        told.append(
+            f"NEGATIVE: a linear probe of the raw samples does as well ({mean['raw']:.3f}): no claim of transfer"
+        )
+    if mean["scratch"] >= fixed[best]:
+        told.append(f"NEGATIVE: training from scratch does as well ({mean['scratch']:.3f}): pretraining does not help")
+    if best == "probe":
+        told.append("NEGATIVE: nothing does better than the linear probe")
+    if best == "full":
+        told.append("NEGATIVE: full fine-tuning does better than tuning one block")
+    layers = [name.split()[1] for name in table if name.startswith("scl ") and name.split()[1].isdigit()]
+    gains = [mean[f"scl {layer}"] - mean[f"layer {layer}"] for layer in layers]
+    each = ", ".join(f"{gain:+.3f}" for gain in gains)
+    return [*told, f"the skip adds {np.mean(gains):+.3f} to tuning one layer, mean over the layers ({each})"]
 
 
 def pooled_profile(rows: Sequence[Row]) -> dict[str, np.ndarray]:
