@@ -259,7 +259,8 @@ def test_profiles_are_pooled_over_seeds():
     ]
     found = pooled_profile(rows)
     np.testing.assert_allclose(found["probe"], [0.8, 0.7, 0.6])
-    np.testing.assert_allclose(found["seed_sd"], 0.5)
+    np.testing.assert_allclose(found["seed_sd"], np.sqrt(0.5))
+    assert np.all(np.isnan(pooled_profile(rows[:1])["seed_sd"]))
     np.testing.assert_allclose(found["r_downstream"], -1.0)
     assert np.all(np.isnan(found["r_random"]))
     assert found["raw"] == 0.5

@@ -103,14 +103,14 @@ def layer_lines(found: "Found") -> Iterable[str]:
     sizes = list(dict.fromkeys(row["n"] for row in found.rows))
     profiles = {n: pooled_profile([row for row in found.rows if row["n"] == n]) for n in sizes}
     seeds, names = len({row["seed"] for row in found.rows}), found.rows[0]["names"]
-    yield f"{found.setting.name}  {found.setting.title}: {found.rows[0]['model']}, mean of {seeds} seeds"
+    told = f"{found.rows[0]['model']}, mean of {seeds} seed{'s' * (seeds > 1)}"
+    yield f"{found.setting.name}  {found.setting.title}: {told}"
     head = "".join(f"{f'probe {n}':>12}{'(sd)':>8}{f'random {n}':>12}" for n in sizes)
     yield f"{'layer':12}{'source NC1':>12}{'NC1':>10}{'random NC1':>12}{head}"
     first = profiles[sizes[0]]
     for i, name in enumerate(names):
-        cells = "".join(
-            f"{p['probe'][i]:12.3f}{p['seed_sd'][i]:8.3f}{p['random_probe'][i]:12.3f}" for p in profiles.values()
-        )
+        columns = [(p["probe"][i], _number(p["seed_sd"][i]), p["random_probe"][i]) for p in profiles.values()]
+        cells = "".join(f"{mean:12.3f}{sd:>8}{random:12.3f}" for mean, sd, random in columns)
         nc1s = f"{first['source_nc1'][i]:12.4f}{first['downstream_nc1'][i]:10.3f}{first['random_nc1'][i]:12.3f}"
         yield f"{name[:11]:12}{nc1s}{cells}"
     raw = "".join(f"{profile['raw'][0]:12.3f}{'':20}" for profile in profiles.values())
@@ -125,7 +125,7 @@ def layer_lines(found: "Found") -> Iterable[str]:
 
 def finetune_lines(found: "Found") -> Iterable[str]:
     """A table for each number of samples, with the differences that are paired, and what it says."""
-    from ufm.transfer.summary import findings, methods, paired
+    from ufm.transfer.summary import deviation, findings, methods, paired
 
     setting = found.setting
     yield f"{setting.name}  {setting.title}: {setting.tuned.label}, {setting.draws} draws, mean and standard deviation"
@@ -137,8 +137,10 @@ def finetune_lines(found: "Found") -> Iterable[str]:
         head = f"{'':14}{'accuracy':>16}{'- full (se)':>17}{'- probe (se)':>17}"
         yield f"{head}{'trained':>9}{'test NC1':>9}{'s':>7}  layers"
         for method in table.values():
-            cells = [f"{np.mean(method.accuracy):.3f} +- {np.std(method.accuracy):.3f}"]
-            cells += ["{:+.3f} ({:.3f})".format(*paired(method, table[other])) for other in ("full", "probe")]
+            cells = [f"{np.mean(method.accuracy):.3f} +- {_number(float(deviation(method.accuracy)))}"]
+            for other in ("full", "probe"):
+                mean, error = paired(method, table[other])
+                cells.append(f"{mean:+.3f} ({_number(error)})")
             share = "-" if np.isnan(method.share) else f"{method.share:.1%}"
             rest = f"{share:>9}{np.mean(method.nc1):9.3f}{method.seconds:7.2f}"
             layers = ",".join(map(str, method.layers)) if method.name.endswith(("nc1", "search")) else ""
@@ -177,6 +179,10 @@ def _drawn(experiment: str, found: "Found", target: Path) -> tuple[Path, Path]:
         "finetune": transfer.finetune_figure,
     }
     return save(figures[experiment](found), target)
+
+
+def _number(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.3f}"
 
 
 def _listed(values: np.ndarray) -> str:

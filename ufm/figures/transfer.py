@@ -62,7 +62,9 @@ def layers_figure(found: Found) -> Figure:
     layer = np.arange(1, len(first["probe"]) + 1)
     with style():
         figure = Figure(figsize=(9.0, 3.5), layout="constrained")
-        figure.suptitle(_title(found, f"{found.rows[0]['model']}, {seeds} seeds"), x=0.012, ha="left", size=10.5)
+        figure.suptitle(
+            _title(found, f"{found.rows[0]['model']}, {seeds} seed{'s' * (seeds > 1)}"), x=0.012, ha="left", size=10.5
+        )
         left, right = figure.subplots(1, 2)
         left.set_title("NC1 of each layer")
         left.plot(layer, first["downstream_nc1"], color=RED, marker="o", label="on the task")

@@ -102,8 +102,12 @@ def methods(found: Found, n: int) -> tuple[Method, ...]:
 def paired(one: Method, other: Method) -> tuple[float, float]:
     """Mean of the differences in accuracy, draw by draw, and their standard error; NaN for a single draw."""
     difference = one.accuracy - other.accuracy
-    error = float(np.std(difference, ddof=1) / np.sqrt(len(difference))) if len(difference) > 1 else np.nan
-    return float(np.mean(difference)), error
+    return float(np.mean(difference)), float(deviation(difference)) / np.sqrt(len(difference))
+
+
+def deviation(values: np.ndarray) -> np.ndarray:
+    """Standard deviation over the first axis, with N - 1 in the denominator; NaN for a single value."""
+    return np.std(values, axis=0, ddof=1) if len(values) > 1 else np.full(np.shape(values)[1:], np.nan)
 
 
 def findings(table: Mapping[str, Method]) -> list[str]:
@@ -134,11 +138,12 @@ def findings(table: Mapping[str, Method]) -> list[str]:
 def pooled_profile(rows: Sequence[Row]) -> dict[str, np.ndarray]:
     """Means over the seeds of a layer profile's arrays, with correlations over the layers.
 
-    r_downstream, r_source: [seeds] of log NC1 with the probe; r_random: of the untrained network's, with its probe.
+    seed_sd: over the seeds. r_downstream, r_source: [seeds] of log NC1 with the probe; r_random: of the untrained
+    network's NC1 with its probe.
     """
     names = ("downstream_nc1", "source_nc1", "probe", "probe_sd", "random_nc1", "random_probe")
     found = {name: np.mean([row[name] for row in rows], axis=0) for name in names}
-    found["seed_sd"] = np.std([row["probe"] for row in rows], axis=0)
+    found["seed_sd"] = deviation(np.array([row["probe"] for row in rows]))
     for name, probed in (("downstream", "probe"), ("source", "probe"), ("random", "random_probe")):
         pairs = [(np.log(row[f"{name}_nc1"]), row[probed]) for row in rows]
         found[f"r_{name}"] = np.array([correlation(x, y) for x, y in pairs])
