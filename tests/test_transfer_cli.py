@@ -145,6 +145,17 @@ def test_what_cannot_work_is_refused_in_one_line(tmp_path, capsys, monkeypatch, 
     assert said in err
 
 
+def test_what_is_not_installed_is_named(tmp_path, capsys, monkeypatch):
+    def absent():
+        raise ImportError("No module named 'sklearn'")
+
+    monkeypatch.setitem(SETTINGS, "S1", replace(TINY, source=absent))
+    argv = ("scores", "--setting", "S1", "--store", tmp_path / "rows.sqlite", "--out", tmp_path / "out")
+    status, _, err = run(capsys, *argv)
+    assert status == 2
+    assert "needs equinox and scikit-learn (No module named 'sklearn'): pip install 'ufm[networks]'." in err
+
+
 @pytest.mark.parametrize("argv", [["scors"], ["scores", "--setting", "S5"], []])
 def test_unknown_names_are_refused(capsys, argv):
     with pytest.raises(SystemExit) as caught:

@@ -34,30 +34,36 @@ def run_transfer(options: Namespace) -> int:
     """
     name = f"ufm-transfer-{options.experiment}-{options.setting}"
     target = target_path(options.out or name, name)
-    try:
-        from ufm.transfer import experiments, settings  # here, for they need the extra
-    except ImportError as error:
-        raise BadOptionError(str(error)) from error
-    setting = settings.SETTINGS[options.setting]
-    setting = settings.quick(setting) if options.quick else setting
-    run, lines = {
-        "scores": (experiments.run_scores, score_lines),
-        "layers": (experiments.run_layers, layer_lines),
-        "finetune": (experiments.run_finetune, finetune_lines),
-    }[options.experiment]
     ticker = Ticker(sys.stderr)
     try:
-        with opened(options.store) as store:
-            for note in store.notes:
-                print(note, file=sys.stderr)
-            found = run(setting, store, ticker.show)
+        found = _found(options, ticker)
+    except ImportError as error:
+        raise BadOptionError(f"needs equinox and scikit-learn ({error}): pip install 'ufm[networks]'.") from error
     except OSError as error:
         raise BadOptionError(error.strerror or str(error)) from error
     finally:
         ticker.end()
+    lines = {"scores": score_lines, "layers": layer_lines, "finetune": finetune_lines}[options.experiment]
     written = [write_csv(found, target.with_name(target.name + ".csv")), *_drawn(options.experiment, found, target)]
     print("\n".join([*lines(found), "", f"store: {options.store}   written: {', '.join(map(str, written))}"]))
     return 0
+
+
+def _found(options: Namespace, ticker: "Ticker") -> "Found":
+    """The rows, from the store or computed."""
+    from ufm.transfer import experiments, settings  # here, for they need the extra
+
+    setting = settings.SETTINGS[options.setting]
+    setting = settings.quick(setting) if options.quick else setting
+    run = {
+        "scores": experiments.run_scores,
+        "layers": experiments.run_layers,
+        "finetune": experiments.run_finetune,
+    }[options.experiment]
+    with opened(options.store) as store:
+        for note in store.notes:
+            print(note, file=sys.stderr)
+        return run(setting, store, ticker.show)
 
 
 def score_lines(found: "Found") -> Iterable[str]:
