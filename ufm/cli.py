@@ -11,6 +11,7 @@ from ufm.face.measure import run_measure
 from ufm.face.runs import run_compare, run_export, run_list, run_show
 from ufm.face.solve import BadOptionError, run_solve
 from ufm.face.sweep import run_merge, run_sweep
+from ufm.face.transfer import EXPERIMENTS, run_transfer
 from ufm.face.verify import run_verify
 from ufm.face.view import run_view
 from ufm.sweep.version import installed
@@ -63,6 +64,21 @@ exit status: 0 every figure is there; 1 some were left out (the reason is on std
 examples:
   ufm figures --list
   ufm figures --only training,spectra --out paper/figures
+"""
+
+TRANSFER_EPILOG = """\
+settings, all on data that need no download:
+  S1  digits 0-4 to digits 5-9             S3  letters to digits at random places of a canvas
+  S2  letters to digits                    S4  the same, the digits' contrast inverted
+
+what is computed is stored at once: stopped and run again, it goes on. --quick takes half a pool, a third of the epochs
+and fewer draws: less than two minutes. Needs: pip install 'ufm[networks]'.
+
+exit status: 0 done; 2 the options are wrong; 130 interrupted.
+
+examples:
+  ufm transfer scores --setting S3 --quick
+  ufm transfer finetune --setting S2 --store runs/transfer.sqlite --out pictures/s2
 """
 
 SWEEP_EPILOG = """\
@@ -179,8 +195,30 @@ def _parser() -> argparse.ArgumentParser:
     )
     _figures_options(figures)
     figures.set_defaults(run=run_figures)
+    _transfer_commands(commands)
     _sweep_commands(commands)
     return parser
+
+
+def _transfer_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    transfer = commands.add_parser(
+        "transfer",
+        help="scores that predict transfer, layer profiles and fine-tuning, with their controls",
+        description="Transfer of pretrained networks: scores, layers, fine-tuning; a table, a CSV file and a picture.",
+        epilog=TRANSFER_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    told = "; ".join(f"{name}: {what}" for name, what in EXPERIMENTS.items())
+    transfer.add_argument("experiment", choices=tuple(EXPERIMENTS), metavar="EXPERIMENT", help=told)
+    transfer.add_argument("--setting", choices=("S1", "S2", "S3", "S4"), default="S3", help="below (default S3)")
+    transfer.add_argument("--quick", action="store_true", help="a smaller experiment of the same kind")
+    transfer.add_argument(
+        "--store", default="ufm-transfer.sqlite", metavar="PATH", help="the rows (default ufm-transfer.sqlite)"
+    )
+    transfer.add_argument(
+        "--out", metavar="PATH", help="PATH.csv, PATH.png and PATH.pdf (default ufm-transfer-EXPERIMENT-SETTING)"
+    )
+    transfer.set_defaults(run=run_transfer)
 
 
 def _sweep_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:

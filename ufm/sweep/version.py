@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # What no number of a row depends on.
-ELSEWHERE = ("face", "figures", "verify", "cli.py", "__init__.py", "__main__.py", "sweep")
+ELSEWHERE = ("face", "figures", "verify", "cli.py", "__init__.py", "__main__.py", "sweep", "transfer")
 ROW_MAKERS = ("sweep/case.py", "sweep/rows.py")
 
 

@@ -1,0 +1,288 @@
+"""`ufm transfer` on a setting of a moment: stored, resumed, refused; what the tables and the pictures say."""
+
+import csv
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from ufm import transfer
+from ufm.cli import main
+from ufm.figures import style
+from ufm.figures.transfer import scores_figure
+from ufm.losses import CrossEntropy
+from ufm.networks import Recipe, from_arrays, mlp
+from ufm.sweep.store import opened
+from ufm.transfer import rows as rows_module
+from ufm.transfer.experiments import Found, run_scores
+from ufm.transfer.pretraining import Backbone, as_arrays, from_stored, pretrain
+from ufm.transfer.rows import remembered
+from ufm.transfer.samples import noise
+from ufm.transfer.settings import SETTINGS, Setting, quick
+from ufm.transfer.summary import Method, correlations, findings, methods, paired, pooled_profile, score_values, spearman
+
+K, D = 3, 6
+
+
+def blobs(seed, name):
+    rng = np.random.default_rng(seed)
+    y = np.arange(120) % K
+    x = 1.5 * rng.standard_normal((K, D))[y] + rng.standard_normal((120, D))
+    return from_arrays(x, y, n=30, name=name)
+
+
+RECIPE = Recipe(epochs=1, batch=30, rate=0.02, loss=CrossEntropy())
+BASE = Backbone("base", partial(mlp, depth=2, width=8), RECIPE, cause="base")
+TINY = Setting(
+    "S1",
+    "blobs to blobs",
+    lambda: blobs(1, "source"),
+    lambda: blobs(2, "target"),
+    (
+        BASE,
+        replace(BASE, label="untrained", trained=False, cause="epochs"),
+        replace(BASE, label="other seed", key=1),
+    ),
+    (BASE,),
+    replace(BASE, make=partial(mlp, depth=1, width=8)),
+    (4,),
+    1,
+    3,
+    (1e-2,),
+    {5: 1, 20: 1},
+)
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    monkeypatch.setitem(SETTINGS, "S1", TINY)
+    monkeypatch.setitem(style.RC, "savefig.dpi", 40.0)
+
+
+def run(capsys, *argv):
+    status = main(["transfer", *map(str, argv)])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def forbid(monkeypatch):
+    """From here on every row has to come from the store."""
+
+    def never(*args, **options):
+        raise AssertionError("computed again")
+
+    for name in ("pretrain", "scores", "fit_probe", "layer_profile", "finetune"):
+        monkeypatch.setattr(rows_module, name, never)
+
+
+def test_the_experiments_from_a_command_to_a_table(tmp_path, capsys, monkeypatch):
+    common = ("--setting", "S1", "--store", tmp_path / "rows.sqlite")
+    outputs = {}
+    for experiment in ("scores", "layers", "finetune"):
+        status, outputs[experiment], err = run(capsys, experiment, *common, "--out", tmp_path / experiment)
+        assert status == 0
+        assert "rows" in err
+        for suffix in (".png", ".pdf", ".csv"):
+            assert (tmp_path / f"{experiment}{suffix}").stat().st_size > 0
+    scores, layers, tuned = outputs["scores"], outputs["layers"], outputs["finetune"]
+    assert scores.startswith("S1  blobs to blobs: 3 backbones")
+    assert "backbones do better than raw samples with 5 samples a class" in scores
+    for name in (*transfer.SCORES, "ncti", "source_nc1", "few_nc1"):
+        assert f"\n{name} " in scores
+    with open(tmp_path / "scores.csv") as file:
+        table = list(csv.DictReader(file))
+    assert [row["model"] for row in table] == ["base", "untrained", "other seed", "raw samples"]
+    shown = next(line for line in scores.splitlines() if line.startswith("other seed"))
+    assert f"{float(table[2]['probe_5']):.3f}" in shown
+    assert "layer1" in layers
+    assert "raw samples" in layers
+    assert "Pearson r over the layers of log NC1 with the probe of 5 samples a class" in layers
+    with open(tmp_path / "layers.csv") as file:
+        assert len(list(csv.DictReader(file))) == 2 * 2  # sizes, layers
+    assert "4 samples a class, 12 labels in all" in tuned
+    assert "best without looking at the test set:" in tuned
+    assert "the skip adds" in tuned
+    forbid(monkeypatch)
+    monkeypatch.setattr(style, "save", lambda figure, target: (target.with_suffix(".png"), target.with_suffix(".pdf")))
+    for experiment, before in outputs.items():
+        assert run(capsys, experiment, *common, "--out", tmp_path / experiment)[1] == before
+
+
+def test_a_stopped_run_goes_on(tmp_path, capsys, monkeypatch):
+    started = []
+
+    def interrupted(backbone, source):
+        started.append(backbone.label)
+        if started == ["base", "untrained"]:
+            raise KeyboardInterrupt
+        return pretrain(backbone, source)
+
+    monkeypatch.setattr(rows_module, "pretrain", interrupted)
+    store = tmp_path / "rows.sqlite"
+    status, out, err = run(capsys, "scores", "--setting", "S1", "--store", store, "--out", tmp_path / "out")
+    assert (status, out) == (130, "")
+    assert "interrupted" in err
+    with opened(store) as held:
+        found = run_scores(TINY, held, lambda done, total, what: None)
+    assert started == ["base", "untrained", "untrained", "other seed"]
+    assert [row["model"] for row in found.rows] == ["base", "untrained", "other seed"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["scores", "--out", "no/where"], "there is no directory no"),
+        (["layers", "--store", "text"], "is no store of ufm"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_line(tmp_path, capsys, monkeypatch, argv, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text").write_text("no store")
+    status, out, err = run(capsys, *argv)
+    assert (status, out) == (2, "")
+    assert err.startswith("ufm transfer: ")
+    assert said in err
+
+
+def test_what_is_not_installed_is_named(tmp_path, capsys, monkeypatch):
+    def absent():
+        raise ImportError("No module named 'sklearn'")
+
+    monkeypatch.setitem(SETTINGS, "S1", replace(TINY, source=absent))
+    argv = ("scores", "--setting", "S1", "--store", tmp_path / "rows.sqlite", "--out", tmp_path / "out")
+    status, _, err = run(capsys, *argv)
+    assert status == 2
+    assert "needs equinox and scikit-learn (No module named 'sklearn'): pip install 'ufm[networks]'." in err
+
+
+@pytest.mark.parametrize("argv", [["scors"], ["scores", "--setting", "S5"], []])
+def test_unknown_names_are_refused(capsys, argv):
+    with pytest.raises(SystemExit) as caught:
+        main(["transfer", *argv])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("ufm transfer: ")
+
+
+def test_a_stored_backbone_has_the_same_digits():
+    source, head = TINY.source(), replace(BASE, dropped=1, change=noise)
+    network = pretrain(head, source)
+    again = from_stored(as_arrays(network), head, source)
+    assert network.names == again.names == ("layer1",)
+    one, two = (list(net.taps(source.x).values())[-1] for net in (network, again))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_a_row_is_computed_once_and_again_when_it_is_damaged():
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return {"x": float("nan"), "array": np.arange(3.0)}
+
+    with opened(None) as store:
+        for _ in range(2):
+            row = remembered(store, {"a": 1}, compute)
+        assert len(calls) == 1
+        assert np.isnan(row["x"])
+        store.connection.execute("UPDATE rows SET record = ?", (b"{}",))
+        assert remembered(store, {"a": 1}, compute)["array"].tolist() == [0.0, 1.0, 2.0]
+        remembered(store, {"a": 2}, compute)
+    assert len(calls) == 3
+
+
+def made_up(accuracy):
+    """Rows of a pool whose log NC1 is what `accuracy` is a function of."""
+    base = dict.fromkeys(transfer.SCORES, 1.0) | {f"few_{name}": 1.0 for name in transfer.SCORES}
+    nc1 = np.exp(np.linspace(-1.0, 1.0, 8))
+    rows = [
+        base | {"model": "m", "cause": "", "nc1": value, "source_nc1": 1 / value, "few_nc1": value**2}
+        | {"probe_5": accuracy(np.log(value)), "probe_20": 0.5 + 0.1 * i}
+        | {"ncti_1": i, "ncti_2": 2.0, "ncti_3": -i}
+        for i, value in enumerate(nc1)
+    ]  # fmt: skip
+    return Found(TINY, tuple(rows), (rows[0] | {"model": "raw samples"},))
+
+
+def test_correlations_over_a_pool():
+    found = made_up(lambda x: 0.7 - 0.1 * x)
+    by = {(entry.score, entry.n): entry for entry in correlations(found)}
+    assert by["nc1", 5].pearson == pytest.approx(-1.0)
+    assert by["source_nc1", 5].pearson == pytest.approx(1.0)
+    assert by["few_nc1", 5].high == pytest.approx(-1.0)
+    assert np.isnan(by["vci", 5].pearson)
+    assert np.isnan(by["vci", 5].low)
+    np.testing.assert_allclose(score_values(found.rows)["ncti"], 2 * np.linspace(0.0, 1.0, 8) - 1.0)
+    bent = {(entry.score, entry.n): entry for entry in correlations(made_up(lambda x: 0.5 - 0.01 * np.exp(3 * x)))}
+    assert bent["nc1", 5].spearman == pytest.approx(-1.0)
+    assert -1.0 < bent["nc1", 5].pearson < -0.7
+    assert bent["nc1", 5].low <= bent["nc1", 5].pearson <= bent["nc1", 5].high
+    assert spearman(np.array([1.0, np.nan, 2.0]), np.arange(3.0)) is np.nan
+    pool, *_, forest = scores_figure(found).axes
+    np.testing.assert_allclose(np.asarray(pool.lines[0].get_xdata()), np.exp(np.linspace(-1.0, 1.0, 8)))
+    assert "r=-1.00" in pool.get_title()
+    assert len(forest.lines) == 2 * 4 + 1  # NC1 twice, NCTI and the source's are defined; and the line at zero
+
+
+def test_rules_choose_by_training_samples():
+    def row(draw, method, layer, accuracy, after):
+        named = {"n": 4, "draw": draw, "method": method, "layer": layer, "accuracy": accuracy, "nc1_after": after}
+        return named | {"frozen": np.array([0.5, 0.2]), "nc1_test": 1.0, "share": 0.1, "seconds": 1.0, "labels": 12}
+
+    rows = [row(draw, "probe", 0, 0.5 + 0.1 * draw, 1.0) for draw in range(2)]
+    rows += [
+        row(draw, "scl", layer, 0.6 + 0.1 * draw**2, 0.1 * abs(layer - 1 - draw)) for draw in (0, 1) for layer in (1, 2)
+    ]
+    by = {method.name: method for method in methods(Found(replace(TINY, draws=2), tuple(rows)), 4)}
+    assert by["scl nc1"].layers.tolist() == [2, 2]
+    assert by["scl search"].layers.tolist() == [1, 2]
+    assert list(by) == ["probe", "scl 1", "scl 2", "scl nc1", "scl search"]
+    mean, error = paired(by["scl 1"], by["probe"])
+    assert (mean, error) == (pytest.approx(0.1), pytest.approx(0.0, abs=1e-12))
+
+
+def test_negatives_are_said():
+    def table(**accuracy):
+        rest = (np.ones(2), np.ones(2), 0.1, 1.0, 12, np.zeros(2, int))
+        names = {"scl_1": "scl 1", "layer_1": "layer 1", "scl_nc1": "scl nc1"}
+        return {
+            names.get(name, name): Method(names.get(name, name), 4, np.full(2, value), *rest)
+            for name, value in accuracy.items()
+        }
+
+    common = {"scl_1": 0.8, "layer_1": 0.7, "scl_nc1": 0.8, "raw": 0.84}
+    told = "\n".join(findings(table(probe=0.6, full=0.9, scratch=0.95, **common)))
+    assert "best without looking at the test set: full, 0.900" in told
+    assert "NEGATIVE: training from scratch" in told
+    assert "NEGATIVE: full fine-tuning does better" in told
+    assert "raw" not in told
+    assert "the skip adds +0.100" in told
+    told = "\n".join(findings(table(probe=0.83, full=0.7, scratch=0.5, **common)))
+    assert "NEGATIVE: a linear probe of the raw samples does as well (0.840)" in told
+    assert "NEGATIVE: nothing does better than the linear probe" in told
+    assert "scratch" not in told
+
+
+def test_profiles_are_pooled_over_seeds():
+    arrays = {name: np.array([1.0, 2.0, 4.0]) for name in ("downstream_nc1", "source_nc1", "probe_sd", "random_nc1")}
+    rows = [
+        arrays | {"random_probe": np.zeros(3), "probe": np.array([0.3, 0.2, 0.1]) + k, "raw_probe": k} for k in (0, 1)
+    ]
+    found = pooled_profile(rows)
+    np.testing.assert_allclose(found["probe"], [0.8, 0.7, 0.6])
+    np.testing.assert_allclose(found["seed_sd"], np.sqrt(0.5))
+    assert np.all(np.isnan(pooled_profile(rows[:1])["seed_sd"]))
+    np.testing.assert_allclose(found["r_downstream"], -1.0)
+    assert np.all(np.isnan(found["r_random"]))
+    assert found["raw"] == 0.5
+
+
+def test_settings_are_what_the_issue_asks_for():
+    for name in ("S2", "S3", "S4"):
+        setting = SETTINGS[name]
+        assert len([backbone for backbone in setting.pool if backbone.trained]) >= 20
+        assert {"epochs", "decay", "augmentation", "projection head"} <= {backbone.cause for backbone in setting.pool}
+        assert len({backbone.label for backbone in setting.pool}) == len(setting.pool)
+        small = quick(setting)
+        assert len(small.pool) < len(setting.pool)
+        assert small.tuned.recipe.epochs == setting.tuned.recipe.epochs // 3

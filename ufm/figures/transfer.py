@@ -1,0 +1,177 @@
+"""The pictures of `ufm transfer`: scores against probes, transfer over the layers, fine-tuning over the draws."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from ufm.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY, style
+from ufm.transfer.experiments import Found
+from ufm.transfer.summary import Correlation, Method, correlations, findings, methods, pooled_profile
+
+NOTE: dict[str, Any] = {"color": GREY, "size": 8.5}
+DASHED = (0, (3, 2))
+NAMES = {
+    "nc1": "NC1", "few_nc1": "NC1, of 5 samples", "cdnv": "CDNV", "few_cdnv": "CDNV, of 5 samples",
+    "vci": "VCI", "h_score_shrunk": "H-score", "logme": "LogME", "few_logme": "LogME, of 5 samples",
+    "ncti": "NCTI", "ncc_error": "nearest-mean error", "trace_ratio": "trace ratio",
+    "numerical_rank": "numerical rank", "source_nc1": "NC1 on the source",
+}  # fmt: skip
+COLOURS = {
+    "probe": GREY,
+    "layer": ORANGE,
+    "scl": BLUE,
+    "skip": SKY,
+    "full": RED,
+    "scratch": PURPLE,
+    "raw": INK,
+    "random": INK,
+}
+TITLES = {
+    "probe": "linear probe", "layer": "one layer", "scl": "one layer, skip", "skip": "skip, head only",
+    "full": "full", "scratch": "from scratch", "raw": "raw samples, probe", "random": "untrained, probe",
+}  # fmt: skip
+
+
+def scores_figure(found: Found) -> Figure:
+    """NC1 of each backbone against the accuracy of its probes, and the correlations of every score."""
+    shots = list(found.setting.shots)
+    table = correlations(found)
+    with style():
+        figure = Figure(figsize=(9.6, 6.4), layout="constrained")
+        figure.suptitle(_title(found, f"{len(found.rows)} backbones"), x=0.012, ha="left", size=10.5)
+        top, bottom = figure.add_gridspec(2, 1, height_ratios=(1.0, 1.1))
+        upper, lower = top.subgridspec(1, len(shots)), bottom.subgridspec(1, len(shots))
+        shared: Axes | None = None
+        for i, n in enumerate(shots):
+            (entry,) = (entry for entry in table if entry.score == "nc1" and entry.n == n)
+            _draw_pool(figure.add_subplot(upper[i]), found, n, entry)
+            shared = figure.add_subplot(lower[i], sharey=shared)
+            _draw_correlations(shared, [entry for entry in table if entry.n == n], first=i == 0)
+    return figure
+
+
+def layers_figure(found: Found) -> Figure:
+    """NC1 on the source and on the task over the layers, and the probes, with raw samples and random weights beside."""
+    sizes = list(dict.fromkeys(row["n"] for row in found.rows))
+    profiles = {n: pooled_profile([row for row in found.rows if row["n"] == n]) for n in sizes}
+    seeds = len({row["seed"] for row in found.rows})
+    first = profiles[sizes[0]]
+    layer = np.arange(1, len(first["probe"]) + 1)
+    with style():
+        figure = Figure(figsize=(9.0, 3.5), layout="constrained")
+        figure.suptitle(
+            _title(found, f"{found.rows[0]['model']}, {seeds} seed{'s' * (seeds > 1)}"), x=0.012, ha="left", size=10.5
+        )
+        left, right = figure.subplots(1, 2)
+        left.set_title("NC1 of each layer")
+        left.plot(layer, first["downstream_nc1"], color=RED, marker="o", label="on the task")
+        left.plot(layer, first["source_nc1"], color=GREEN, marker="o", label="on the source")
+        left.plot(layer, first["random_nc1"], color=GREY, linestyle=DASHED, marker="x", label="on the task, untrained")
+        _log(left)
+        r_task, r_source = (float(np.mean(first[f"r_{name}"])) for name in ("downstream", "source"))
+        right.set_title(rf"Linear probe: $r={r_task:+.2f}$ with log NC1 on the task, ${r_source:+.2f}$ on the source")
+        for (n, profile), colour in zip(profiles.items(), (BLUE, ORANGE, PURPLE), strict=False):
+            right.errorbar(layer, profile["probe"], profile["seed_sd"], color=colour, marker="o", capsize=2,
+                           label=f"{n} samples a class")  # fmt: skip
+            right.plot(layer, profile["random_probe"], color=colour, linestyle=DASHED, marker="x", alpha=0.7)
+            right.axhline(profile["raw"][0], color=colour, linewidth=0.7, linestyle=(0, (1, 1.5)))
+        right.plot([], [], color=INK, linestyle=DASHED, marker="x", label="untrained network")
+        right.plot([], [], color=INK, linewidth=0.7, linestyle=(0, (1, 1.5)), label="raw samples")
+        right.set_ylabel("test accuracy")
+        for axes in (left, right):
+            axes.set_xlabel("layer")
+            axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        figure.legend(*_legends(left, right), loc="outside lower center", ncols=4, columnspacing=1.2)
+    return figure
+
+
+def finetune_figure(found: Found) -> Figure:
+    """Test accuracy of each method, a dot for each draw and a bar at the mean; the share of trained parameters."""
+    setting = found.setting
+    tables = [methods(found, n) for n in setting.sizes]
+    with style():
+        figure = Figure(figsize=(3.0 * len(tables) + 2.4, 0.24 * len(tables[0]) + 2.2), layout="constrained")
+        figure.suptitle(_title(found, setting.tuned.label), x=0.012, ha="left", size=10.5)
+        panels, negatives = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0], []
+        for axes, n, table in zip(panels, setting.sizes, tables, strict=True):
+            named = {method.name: method for method in table}
+            axes.set_title(f"{n} samples a class, {named['full'].labels} labels in all")
+            negatives += [f"{n} a class, {line}" for line in findings(named) if line.startswith("NEGATIVE")]
+            _draw_methods(axes, table)
+        panels[0].set_yticks(range(len(tables[0])), [_method_name(method) for method in tables[0]])
+        panels[0].invert_yaxis()
+        figure.supxlabel("\n".join(negatives), x=0.012, ha="left", **NOTE)
+    return figure
+
+
+def _draw_pool(axes: Axes, found: Found, n: int, entry: Correlation) -> None:
+    x, y = (np.array([row[name] for row in found.rows]) for name in ("nc1", f"probe_{n}"))
+    bare = np.array(["untrained" in row["model"] for row in found.rows])
+    axes.plot(x[~bare], y[~bare], "o", color=BLUE, label="pretrained")
+    axes.plot(x[bare], y[bare], "x", color=RED, label="untrained")
+    raw = found.controls[0][f"probe_{n}"]
+    axes.axhline(raw, color=GREY, linewidth=0.8, linestyle=DASHED)
+    inside = raw > np.min(y) + 0.1 * np.ptp(y)
+    axes.text(0.01, raw, "raw samples", transform=axes.get_yaxis_transform(), va="top" if inside else "bottom", **NOTE)
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    ticks = [value for value in (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10) if 0.9 * min(x) <= value <= 1.1 * max(x)]
+    axes.set_xticks(ticks[:: max(1, len(ticks) // 4)], [f"{value:g}" for value in ticks[:: max(1, len(ticks) // 4)]])
+    axes.set_xlabel("NC1 on the task")
+    axes.set_title(f"{n} samples a class: $r={entry.pearson:+.2f}$  [${entry.low:+.2f}$, ${entry.high:+.2f}$]")
+    if n == min(found.setting.shots):
+        axes.set_ylabel("test accuracy of the linear probe")
+        axes.legend(loc="best", handlelength=0.8)
+
+
+def _draw_correlations(axes: Axes, entries: list[Correlation], first: bool) -> None:
+    """Pearson's r with its interval, a line for each score; those that fall with accuracy are on the left."""
+    shown = [entry for name in NAMES for entry in entries if entry.score == name and np.isfinite(entry.pearson)]
+    for i, entry in enumerate(shown):
+        colour = GREEN if entry.score in ("nc1", "few_nc1") else (RED if entry.score == "source_nc1" else INK)
+        axes.plot([entry.low, entry.high], [i, i], color=colour, linewidth=1.0)
+        axes.plot([entry.pearson], [i], "o", color=colour)
+    axes.axvline(0.0, color=GREY, linewidth=0.6)
+    axes.set_xlim(-1.05, 1.05)
+    axes.set_xlabel(f"$r$ with the probe of {entries[0].n} samples a class")
+    axes.set_yticks(range(len(shown)), [NAMES[entry.score] for entry in shown])
+    if first:
+        axes.invert_yaxis()
+    else:
+        axes.tick_params(labelleft=False)
+
+
+def _draw_methods(axes: Axes, table: tuple[Method, ...]) -> None:
+    full = next(method for method in table if method.name == "full")
+    axes.axvline(float(np.mean(full.accuracy)), color=COLOURS["full"], linewidth=0.7, linestyle=DASHED, zorder=0)
+    for i, method in enumerate(table):
+        colour = COLOURS[method.name.split()[0]]
+        axes.plot(method.accuracy, np.full(len(method.accuracy), i), "o", color=colour, alpha=0.45, markeredgewidth=0)
+        mean = float(np.mean(method.accuracy))
+        axes.plot([mean, mean], [i - 0.32, i + 0.32], color=colour, linewidth=2.0)
+    axes.set_xlabel("test accuracy (dashed: full fine-tuning)")
+
+
+def _method_name(method: Method) -> str:
+    kind, _, at = method.name.partition(" ")
+    where = {"nc1": ", lowest NC1", "search": ", search", "": ""}.get(at, f", layer {at}")
+    share = "" if np.isnan(method.share) else f" ({method.share:.1%})"
+    return f"{TITLES[kind]}{where}{share}"
+
+
+def _title(found: Found, what: str) -> str:
+    return f"{found.setting.name}, {found.setting.title}: {what}"
+
+
+def _legends(*panels: Axes) -> tuple[list[Any], list[str]]:
+    pairs = [axes.get_legend_handles_labels() for axes in panels]
+    return [handle for handles, _ in pairs for handle in handles], [label for _, labels in pairs for label in labels]
+
+
+def _log(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(numticks=6))
+    axes.yaxis.set_minor_locator(NullLocator())

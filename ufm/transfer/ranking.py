@@ -1,0 +1,134 @@
+"""Which model of a pool to probe: ranked by a score, with intervals, and with the reason for the score."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ufm.checks import whole
+from ufm.metrics.arrays import read_samples
+from ufm.transfer.scores import SCORES, Scores, nc1, scores
+
+PLENTY = 20  # samples of each class from which VCI says more than CDNV ...
+AMPLE = 2  # ... if there are as many times the features' dimension too, since VCI is 0 for N <= d + 1
+FEW_REASON = (
+    "few: CDNV goes along with the accuracy of a probe of few labels; so does NC1 for models of one d, since the noise "
+    "of few samples is (n-1)(K-1)/(d-K) in it; VCI is near 0 whatever the features."
+)
+PLENTY_REASON = "plenty: VCI is the least-squares probe's own loss, LogME the alternative; NC1 may lose to both."
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Models from the most to the least promising.
+
+    Attributes:
+        names: [M] of the models. score: the one they are ranked by. higher: whether larger is better.
+        reason: why this one.
+        values: [M] of that score. low, high: [M] ends of 95 % bootstrap intervals over samples, NaN without bootstrap.
+        first: [M] share of the resamples in which the model was the best.
+        table: [M] all scores of each model, with notes on what they cannot tell.
+    """
+
+    names: tuple[str, ...]
+    score: str
+    higher: bool
+    reason: str
+    values: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    first: np.ndarray
+    table: tuple[Scores, ...]
+
+    def __str__(self) -> str:
+        direction = "higher" if self.higher else "lower"
+        lines = [f"ranked by {self.score} ({direction} is better): {self.reason}"]
+        lines.append(f"{'':24}{self.score:>12}{'95 % interval':>24}{'first':>8}")
+        for row in zip(self.names, self.values, self.low, self.high, self.first, strict=True):
+            lines.append(f"{row[0][:23]:24}{row[1]:>12.4g}{f'{row[2]:.4g} .. {row[3]:.4g}':>24}{row[4]:>8.0%}")
+        return "\n".join(lines)
+
+
+def rank_models(pool: Mapping[str, Any], y: Any, *, score: str = "auto", bootstrap: int = 200, key: int = 0) -> Ranking:
+    """Models ordered by how well a linear probe of their features is expected to do on the task of y.
+
+    Args:
+        pool: name -> features [N, d] of that model, all of the same N samples; d may differ. Features of a network:
+            `ufm.networks.gather(model.taps, batches)`.
+        y: [N] any integers, of two classes or more.
+        score: a name in `ufm.transfer.SCORES`, or "auto": CDNV below 20 samples a class or 2 d samples, VCI otherwise,
+            which is the least-squares probe's own loss. NC1 (here with ddof=1) and LogME are the alternatives of each.
+        bootstrap: resamples within the classes, the same for every model; 0 for none.
+        key: seed of the resamples.
+    Returns:
+        Ranking; undefined scores come last. The intervals are basic bootstrap intervals 2 v - quantiles, which take the
+        resamples' bias off, cut at the ends of the score's range: they say what other samples would do to the score,
+        not how the probe will do.
+    Raises:
+        TypeError, ValueError: an empty pool; a score that is none; features or labels as `ufm.transfer.scores`.
+    """
+    if not isinstance(pool, Mapping) or not pool:
+        raise ValueError("rank_models: there is no model. Pass {name: features [N, d]}.")
+    bootstrap = whole(bootstrap, "bootstrap", "rank_models", 0, "a number of resamples")
+    found = {str(name): scores(H, y, ddof=1) for name, H in pool.items()}
+    samples = [read_samples("rank_models", H, y) for H in pool.values()]
+    used, reason = _chosen(score, samples[0].labels, max(part.features.shape[1] for part in samples))
+    of, better = partial(nc1, ddof=1) if used == "nc1" else SCORES[used].of, 1.0 if SCORES[used].higher else -1.0
+    values = np.array([table.values[used] for table in found.values()])
+    rng = np.random.default_rng(whole(key, "key", "rank_models", 0, "a seed"))
+    drawn = [_resampled(samples[0].labels, rng) for _ in range(bootstrap)]
+    resampled = np.array([[of(part.features[i], part.labels[i]) for part in samples] for i in drawn])
+    low, high, first = _intervals(values, resampled.reshape(bootstrap, len(values)), better)
+    low, high = np.clip(low, SCORES[used].low, None), np.clip(high, None, SCORES[used].high)
+    order = np.argsort(np.where(np.isnan(values), np.inf, -better * values), kind="stable")
+    names = tuple(found)
+    return Ranking(
+        tuple(names[i] for i in order),
+        used,
+        SCORES[used].higher,
+        reason,
+        values[order],
+        low[order],
+        high[order],
+        first[order],
+        tuple(found[names[i]] for i in order),
+    )
+
+
+def _chosen(score: str, labels: np.ndarray, d: int) -> tuple[str, str]:
+    """The score's name, and why."""
+    if score != "auto":
+        if score not in SCORES:
+            near = difflib.get_close_matches(str(score), SCORES, 1)
+            hint = f"Did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"rank_models: score={score!r} is none. {hint}Pass 'auto' or one of {', '.join(SCORES)}.")
+        return score, "as asked for"
+    N, n = len(labels), int(np.min(np.unique(labels, return_counts=True)[1]))
+    told = f"{n} samples in the smallest class, {N} in all, d <= {d}"
+    few = n < PLENTY or AMPLE * d > N
+    return ("cdnv", f"{told}: {FEW_REASON}") if few else ("vci", f"{told}: {PLENTY_REASON}")
+
+
+def _resampled(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """[N] indices drawn with replacement, as many of each class as there are; a class keeps two different samples."""
+    index = np.arange(len(labels))
+    for k in np.unique(labels):
+        own = np.flatnonzero(labels == k)
+        drawn = rng.choice(own, len(own))
+        if len(own) > 1 and np.all(drawn == drawn[0]):
+            drawn[0] = own[0] if drawn[0] != own[0] else own[1]
+        index[own] = drawn
+    return index
+
+
+def _intervals(values: np.ndarray, resampled: np.ndarray, better: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Basic 95 % intervals [M], [M] of values [M] from resampled [B, M], and how often each was the best."""
+    nothing = np.full(len(values), np.nan)
+    if not len(resampled):
+        return nothing, nothing, nothing
+    upper, lower = np.quantile(resampled, [0.975, 0.025], axis=0)
+    best = np.argmax(np.where(np.isnan(resampled), -np.inf, better * resampled), axis=1)
+    return 2.0 * values - upper, 2.0 * values - lower, np.bincount(best, minlength=len(values)) / len(resampled)
