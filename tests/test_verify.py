@@ -105,13 +105,12 @@ def test_a_claim_is_as_good_as_its_worst_setting(monkeypatch):
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_every_claim_holds(topic):
-    """At the first and the last setting of its default grid, all of which `ufm verify` runs, and CI with it."""
+    """At the first setting of its default grid; `ufm verify` runs all of it, and CI runs that."""
 
-    def ends(claim: Claim) -> Claim:
-        settings = list(claim.settings(False))
-        return dataclasses.replace(claim, settings=lambda full: settings[:: max(len(settings) - 1, 1)])
+    def first(claim: Claim) -> Claim:
+        return dataclasses.replace(claim, settings=lambda full: [next(iter(claim.settings(False)))])
 
-    found = [runner.run_claim(topic, ends(claim), False) for claim in runner.claims_of(topic)]
+    found = [runner.run_claim(topic, first(claim), False) for claim in runner.claims_of(topic)]
     bad = [v for v in found if v.outcome is not Outcome.HOLDS]
     jax.clear_caches()  # as the command does between topics
     assert not bad, render(tuple(bad), 0.0)
