@@ -18,22 +18,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from cases import CASES
 from rival_methods import GTOL, methods
 
 import ufm
 from ufm.precision import exact
-
-TAIL = tuple(round(500 * 0.01 ** (k / 99)) for k in range(100))
-CASES = {
-    "S1": ufm.Problem(10, 10, 20, 5e-3, 5e-3, 5e-3),
-    "S2": ufm.Problem(10, 100, 64, 5e-4, 5e-4, 5e-4),
-    "Hd": ufm.Problem(10, 100, 512, 5e-4, 5e-4, 5e-4),
-    "I": ufm.Problem(10, (200, 150, 100, 70, 50, 30, 20, 10, 5, 2), 20, 1e-3, 1e-3, 1e-3),
-    "M": ufm.Problem(100, 10, 200, 5e-4, 5e-4, 5e-4),
-    "SP10": ufm.Problem(10, 100, 20, model=ufm.normalized(10.0)),
-    "SP100": ufm.Problem(100, 1, 128, model=ufm.normalized(20.0)),
-    "LT": ufm.Problem(100, TAIL, 200, 1e-4, 1e-4, 1e-4),
-}
 
 
 def measure(problem: ufm.Problem, repeats: int) -> list[dict[str, Any]]:
