@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from scipy.integrate import solve_ivp
+import scipy
 
 from ufm.certify.point import packing
 from ufm.checks import positive
@@ -60,7 +60,7 @@ def gradient_flow(problem: Problem, start: Params, times: Any, *, rtol: float = 
         with exact():
             return -np.exp(s) * pack(to_host(_gradient(typed, unpack(x))))
 
-    found = solve_ivp(
+    found = scipy.integrate.solve_ivp(
         velocity, (0.0, np.log1p(times[-1])), pack(params), "DOP853", np.log1p(times), rtol=max(rtol, 1e-13), atol=atol
     )
     if not found.success:

@@ -19,7 +19,7 @@ Source:
 import math
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 
 from ufm.certify.minorant import EPS, LowerBound
 from ufm.losses import MSE, CrossEntropy
@@ -162,5 +162,5 @@ def _margin(problem: Problem, reach: float) -> float:
     if not negative.size:
         return value(0.0)
     last = int(negative[-1])
-    root = float(brentq(slope, grid[last], grid[last + 1], xtol=1e-13))  # pyright: ignore[reportArgumentType]
+    root = float(scipy.optimize.brentq(slope, grid[last], grid[last + 1], xtol=1e-13))  # pyright: ignore[reportArgumentType]
     return min(value(0.0), value(math.exp(root)))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
+import scipy
 
 
 class Eigenpair(NamedTuple):
@@ -49,7 +49,7 @@ def smallest_eigenpair(
         scale = np.max(np.abs(alpha[: k + 1])) + np.max(beta[: k + 1])
         exhausted = beta[k] <= 1e-13 * scale
         if exhausted or k + 1 == steps or (k + 1) % 10 == 0:
-            _, vectors = eigh_tridiagonal(alpha[: k + 1], beta[:k], select="i", select_range=(0, 0))
+            _, vectors = scipy.linalg.eigh_tridiagonal(alpha[: k + 1], beta[:k], select="i", select_range=(0, 0))
             estimate = beta[k] * abs(vectors[-1, 0])
             if exhausted or k + 1 == steps or estimate <= tolerance * scale:
                 vector = basis[: k + 1].T @ vectors[:, 0]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 
 from ufm.certify.minorant import EPS, LowerBound
 from ufm.certify.point import Point
@@ -67,7 +67,7 @@ def _least(problem: Problem, C: float, low: float) -> float:
 
 
 def _zero(function: Callable[[float], float], low: float, high: float) -> float:
-    found: Any = brentq(function, low, high, xtol=1e-13)
+    found: Any = scipy.optimize.brentq(function, low, high, xtol=1e-13)
     return float(found)
 
 

@@ -19,7 +19,7 @@ Source:
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh
+import scipy
 
 from ufm.certify.lanczos import smallest_eigenpair
 from ufm.certify.minorant import EPS, LowerBound, merged_params, supporting
@@ -139,7 +139,7 @@ def lowest_slack(problem: Problem, point: Point) -> Lowest:
         return Lowest(np.zeros(problem.K), np.eye(1, len(diagonal), j)[0], float(diagonal[j]))
     rows = len(diagonal) - coupling.shape[1]
     if len(diagonal) <= DENSE or not rows:
-        values, vectors = eigh(slack_matrix(problem, point), subset_by_index=[0, 0])
+        values, vectors = scipy.linalg.eigh(slack_matrix(problem, point), subset_by_index=[0, 0])
         value, vector = float(values[0]), vectors[:, 0]
     else:
         pair = smallest_eigenpair(lambda x: _product(diagonal, coupling, x), len(diagonal), steps=100)

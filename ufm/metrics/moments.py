@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
+import scipy
 
 from ufm.metrics.arrays import Samples, pieces, read_samples
 
@@ -88,7 +88,9 @@ def merge(a: Moments, b: Moments) -> Moments:
 
 def class_sums(index: np.ndarray, K: int, rows: np.ndarray) -> np.ndarray:
     """[K, ...] sums of the rows of each class, for the class indices [B]."""
-    return csr_array((np.ones(len(index)), index, np.arange(len(index) + 1)), shape=(len(index), K)).T @ rows
+    return (
+        scipy.sparse.csr_array((np.ones(len(index)), index, np.arange(len(index) + 1)), shape=(len(index), K)).T @ rows
+    )
 
 
 def _of_piece(X: np.ndarray, y: np.ndarray, resolution: float) -> Moments:

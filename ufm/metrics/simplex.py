@@ -6,8 +6,8 @@ rows also of shifts. For K = 2 two centred rows are always opposite: their NC2 i
 """
 
 import numpy as np
+import scipy
 from numpy.linalg import norm
-from scipy.optimize import nnls
 
 from ufm.metrics.arrays import ROUNDING
 from ufm.metrics.frame import Frame
@@ -162,5 +162,5 @@ def _coherence(cosines: np.ndarray) -> float:
 
 def _distance_to_hull(P: np.ndarray) -> float:
     """Distance of the origin from the hull of the rows of P."""
-    x, _ = nnls(np.vstack([P.T, np.ones(len(P))]), np.append(np.zeros(P.shape[1]), 1.0))
+    x, _ = scipy.optimize.nnls(np.vstack([P.T, np.ones(len(P))]), np.append(np.zeros(P.shape[1]), 1.0))
     return float(norm(x @ P) / np.sum(x))

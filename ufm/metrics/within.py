@@ -7,7 +7,7 @@ count only directions above the cut: read them beside `Frame.rank`; a rank below
 """
 
 import numpy as np
-from scipy.spatial.distance import pdist
+import scipy
 
 from ufm.metrics.frame import Frame
 from ufm.metrics.spread import Spread
@@ -95,7 +95,7 @@ def cdnv(frame: Frame) -> float:
         Galanti, Gyorgy and Hutter (ICLR 2022, arXiv 2112.15121).
     """
     V = frame.moments.squares / frame.moments.counts
-    distances = pdist(frame.coordinates)
+    distances = scipy.spatial.distance.pdist(frame.coordinates)
     if np.min(distances) <= frame.cut:
         return np.nan
     i, j = np.triu_indices(len(V), 1)
@@ -113,7 +113,7 @@ def discrimination(frame: Frame) -> float:
     norms = np.linalg.norm(M, axis=1)
     if np.min(norms) <= frame.cut:
         return np.nan
-    return float(np.min(pdist(M / norms[:, None]))) ** 2 / 2.0
+    return float(np.min(scipy.spatial.distance.pdist(M / norms[:, None]))) ** 2 / 2.0
 
 
 def _ratio(above: float, below: float) -> float:
