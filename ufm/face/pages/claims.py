@@ -34,7 +34,7 @@ def claims_page(found: Iterable[Verified], seconds: float, *, full: bool = False
         full: the larger grids were run.
     """
     families = {topic: tuple(claims) for topic, claims in groupby(found, lambda verified: verified.topic)}
-    families = dict(sorted(families.items(), key=lambda family: _reading_order(family[1][0].id)))
+    families = dict(sorted(families.items(), key=lambda family: reading_order(family[1][0].id)))
     command = "ufm verify --full" if full else "ufm verify"
     body = [
         axes(),
@@ -47,14 +47,14 @@ def claims_page(found: Iterable[Verified], seconds: float, *, full: bool = False
     return document("Neural Collapse: the executable literature", "\n".join(body), "claims.css")
 
 
-def _reading_order(id: str) -> tuple[int, list[int], str]:
-    """T1 to T27, then the numbered sections, then the rest."""
+def reading_order(id: str) -> tuple[int, list[int], str]:
+    """Sorts ids of claims: T1 to T27, then the numbered sections, then the rest."""
     kind = 0 if re.match(r"T\d", id) else 1 if id[0].isdigit() else 2
     return kind, [int(digits) for digits in re.findall(r"\d+", id)], id
 
 
-def _title(topic: str) -> str:
-    """The first sentence of the file that the claims stand in, without its references."""
+def family_title(topic: str) -> str:
+    """HTML: the first sentence of the file that the claims of a topic stand in, without its references."""
     text = (import_module(f"ufm.verify.claims.{topic}").__doc__ or topic).strip().split("\n")[0]
     return maths(re.sub(r"\s*\([^()]*\)", "", text).rstrip("."))
 
@@ -112,7 +112,7 @@ def _verb(outcome: Outcome, count: int) -> str:
 def _index(families: Mapping[str, tuple[Verified, ...]]) -> str:
     lines = ['<nav id="index" aria-label="Claims by family">', "<h2>Claims</h2>"]
     for topic, claims in families.items():
-        lines.append(f'<p><a href="#topic-{topic}">{_title(topic)}</a><br>')
+        lines.append(f'<p><a href="#topic-{topic}">{family_title(topic)}</a><br>')
         lines += [
             f'<a class="chip {KINDS[v.outcome]}" href="#{escape(v.id)}">{MARKS[v.outcome]}{escape(v.id)}</a>'
             for v in claims
@@ -122,7 +122,7 @@ def _index(families: Mapping[str, tuple[Verified, ...]]) -> str:
 
 
 def _family(topic: str, claims: tuple[Verified, ...], command: str) -> str:
-    head = f'<section aria-labelledby="topic-{topic}">\n<h2 id="topic-{topic}">{_title(topic)}</h2>'
+    head = f'<section aria-labelledby="topic-{topic}">\n<h2 id="topic-{topic}">{family_title(topic)}</h2>'
     return "\n".join([head, *(_claim(verified, command) for verified in claims), "</section>"])
 
 

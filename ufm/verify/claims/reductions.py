@@ -1,4 +1,4 @@
-"""Exact reductions and other normalisations, at random points: T20, T21, T22, and the converters of section 0."""
+"""Exact reductions, at random points: equal samples, equal features, ridge regression (T20, T21, T22)."""
 
 import math
 from collections.abc import Iterable, Mapping
