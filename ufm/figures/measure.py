@@ -71,7 +71,7 @@ def _draw_curve(axes: Axes, names: Sequence[str], curves: Mapping[str, np.ndarra
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.set_xlabel("layer")
     if axes.lines:
-        axes.legend(loc="lower left", handlelength=1.6, labelspacing=0.25, borderaxespad=0.2)
+        axes.legend(loc="best", handlelength=1.6, labelspacing=0.25, borderaxespad=0.2)
 
 
 def _draw_spectrum(axes: Axes, last: Measurement) -> None:
