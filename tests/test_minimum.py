@@ -243,9 +243,21 @@ def test_the_spectral_start_of_the_squared_loss_has_the_directions_of_its_minimu
     assert np.vdot(U, V) == pytest.approx(np.linalg.norm(U) * np.linalg.norm(V), rel=1e-12)
 
 
-def test_no_spectral_start_on_spheres() -> None:
+def test_the_spectral_start_on_spheres_is_the_simplex_where_classes_are_alike() -> None:
+    """Equal classes, d > K: the start is at the minimum but for the floor, and the slack matrix ends the search."""
+    problem = ufm.Problem(5, 3, 7, model=ufm.normalized(8.0))
+    start, solution = ufm.spectral_start(problem), ufm.solve(problem)
+    np.testing.assert_allclose(np.linalg.norm(start.W, axis=1), 1.0, atol=1e-15)
+    np.testing.assert_allclose(start.W @ start.W.T, 1.25 * np.eye(5) - 0.25, atol=0.02)
+    certificate = ufm.certify(problem, solution.params)
+    assert certificate.verdict is ufm.Verdict.GLOBAL_MINIMUM
+    assert solution.evaluations < 30
+    assert solution.value == pytest.approx(ufm.solve(problem, key=4, reduce=False).value, rel=1e-12)
+
+
+def test_no_spectral_start_where_features_are_constrained() -> None:
     with pytest.raises(ValueError, match="spectral_start: W and H need weight decay"):
-        ufm.spectral_start(THINNED["spheres"])
+        ufm.spectral_start(THINNED["features >= 0"])
 
 
 def test_nothing_to_follow_from_the_origin() -> None:
