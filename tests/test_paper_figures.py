@@ -92,7 +92,7 @@ def test_seli_from_its_sweep_and_again_from_the_store(tmp_path, monkeypatch):
     assert data.checks["proven"] == 4
     assert data.checks["difference"] < 1e-6
     assert levels(data.tables["cosines"], "nu").tolist() == [*seli.SHOWN, 0.0]
-    monkeypatch.setattr(rows_module, "_row", None)  # nothing may be computed now
+    monkeypatch.setattr(rows_module, "_rows", None)  # nothing may be computed now
     again = seli.data(Source(tmp_path / "store.sqlite"), **sizes)
     for name, table in data.tables.items():
         for column in table:

@@ -99,17 +99,17 @@ def test_the_command_line_refuses_in_one_line(tmp_path, capsys, monkeypatch, arg
 def test_the_exit_status_tells_of_faults_and_interrupts(tmp_path, capsys, monkeypatch):
     (tmp_path / "s.toml").write_text(FILE)
 
-    def broken(case, size, columns):
-        return failed_row(case, size, FAILED, "")
+    def broken(cases, size, columns):
+        return [failed_row(case, size, FAILED, "") for case in cases]
 
-    monkeypatch.setattr(rows_module, "_row", broken)
+    monkeypatch.setattr(rows_module, "_rows", broken)
     assert run(capsys, "sweep", tmp_path / "s.toml")[0] == 1
 
-    def interrupted(case, size, columns):
+    def interrupted(cases, size, columns):
         signal.raise_signal(signal.SIGINT)
-        return failed_row(case, size, "CONVERGED", "")
+        return [failed_row(case, size, "CONVERGED", "") for case in cases]
 
-    monkeypatch.setattr(rows_module, "_row", interrupted)
+    monkeypatch.setattr(rows_module, "_rows", interrupted)
     (tmp_path / "t.toml").write_text("chunk = 1\n" + FILE)
     status, out, _ = run(capsys, "sweep", tmp_path / "t.toml")
     assert status == 130

@@ -52,7 +52,7 @@ def made_up(scale):
             found |= columns(problem, point, NOTHING)
         return found
 
-    return row
+    return lambda cases, size, columns: [row(case, size, columns) for case in cases]
 
 
 def _scaled(case, scale):
@@ -83,7 +83,7 @@ DIAGRAMS = [
 
 @pytest.mark.parametrize(("make", "checks", "draw", "panels"), DIAGRAMS)
 def test_what_theory_says_agrees_with_its_boundaries(monkeypatch, make, checks, draw, panels):
-    monkeypatch.setattr(rows_module, "_row", made_up(1.0))
+    monkeypatch.setattr(rows_module, "_rows", made_up(1.0))
     data = make()
     assert data.checks == checks
     assert len(drawn(draw(data))) == panels
@@ -91,12 +91,12 @@ def test_what_theory_says_agrees_with_its_boundaries(monkeypatch, make, checks, 
 
 @pytest.mark.parametrize("make", [make for make, *_ in DIAGRAMS])
 def test_another_strength_is_noticed(monkeypatch, make):
-    monkeypatch.setattr(rows_module, "_row", made_up(4.0))
+    monkeypatch.setattr(rows_module, "_rows", made_up(4.0))
     assert make().checks["wrong"] > 0
 
 
 def test_frames_between_the_simplex_and_the_orthogonal_one(monkeypatch):
-    monkeypatch.setattr(rows_module, "_row", made_up(1.0))
+    monkeypatch.setattr(rows_module, "_rows", made_up(1.0))
     data = frames_of_squared_error([0.01, 0.5, 100.0])
     assert data.checks["difference"] < 1e-12
     cosines = on_axes(data.table, ("kappa", "lam_b"), "cosine")
@@ -104,12 +104,12 @@ def test_frames_between_the_simplex_and_the_orthogonal_one(monkeypatch):
     assert np.all(np.diff(cosines, axis=1) >= -1e-12)
     assert np.all(cosines[:, -1] > -0.01)
     drawn(frames_figure(data))
-    monkeypatch.setattr(rows_module, "_row", made_up(1.5))
+    monkeypatch.setattr(rows_module, "_rows", made_up(1.5))
     assert frames_of_squared_error([0.01, 0.5, 100.0]).checks["difference"] > 0.01
 
 
 def test_minima_on_spheres(monkeypatch):
-    monkeypatch.setattr(rows_module, "_row", made_up(1.0))
+    monkeypatch.setattr(rows_module, "_rows", made_up(1.0))
     data = sphere_minima([1.0, 4.0], K=4, starts=3)
     assert abs(data.checks["excess"]) < 1e-12
     assert abs(data.checks["shortfall"]) < 1e-12
@@ -117,7 +117,7 @@ def test_minima_on_spheres(monkeypatch):
 
 
 def test_spurious_minima_are_counted(monkeypatch):
-    monkeypatch.setattr(rows_module, "_row", made_up(1.0))
+    monkeypatch.setattr(rows_module, "_rows", made_up(1.0))
     data = spurious_minima([1e-2], K=4, starts=6)
     assert data.checks == {"spurious": 0, "higher": 8}  # two of three starts, in d = 1 and 2
     assert "$\\lambda_W=\\lambda_H=0.01$" in drawn(spurious_figure(data))
