@@ -290,6 +290,20 @@ def test_a_pool_outlives_a_worker_that_is_killed(tmp_path):
     assert os.getpid() not in processes
 
 
+@pytest.mark.filterwarnings("default")  # of the cluster's own libraries
+def test_a_dask_cluster_is_an_executor(tmp_path):
+    distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+    mark = tmp_path / "mark"
+    mark.touch()  # nothing is killed
+    grid = ufm.grid(ufm.Case(BASE, start=KillsOnce(str(mark))), key=range(4))
+    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
+    with cluster, distributed.Client(cluster) as client:
+        results = ufm.sweep(grid, executor=client.get_executor(), chunk=2)
+    told = [message.split() for message in results["message"]]
+    assert [words[:2] for words in told] == [["ZeroDivisionError:", str(key)] for key in range(4)]
+    assert str(os.getpid()) not in {words[-1] for words in told}
+
+
 def test_what_cannot_go_to_another_process_is_refused():
     local = lambda problem, key: ufm.random_start(problem, key)  # noqa: E731
     with ufm.SpawnPool(1) as pool, pytest.raises(TypeError, match="cannot go to another process"):

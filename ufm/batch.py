@@ -111,7 +111,8 @@ def ends_from(
     for places in ([i for i, x in enumerate(narrow) if x is None], [i for i, x in enumerate(narrow) if x is not None]):
         if places:
             parts = zip(*(_coordinates(problems[i], starts[i], narrow[i], why) for i in places), strict=True)
-            for i, solution in zip(places, _advanced(*map(list, parts), options, size), strict=True):
+            owns, points, steep, back = map(list, parts)
+            for i, solution in zip(places, _advanced(owns, points, steep, back, options, size), strict=True):
                 found[i] = solution
     return found
 

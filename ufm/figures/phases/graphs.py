@@ -1,15 +1,16 @@
 """Deep neural collapse against strongly regular graph solutions of ReLU layers, over the depth and the classes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from theory import srg
 from ufm.figures.data import Data, Source, levels, on_axes, stacked
-from ufm.figures.style import COLUMN, COSINES, INK, paper
+from ufm.figures.phases.diagram import MAP
+from ufm.figures.style import COLUMN, INK, paper
 from ufm.losses import MSE
 from ufm.models import DeepReLU
 from ufm.multistart import best_found
@@ -37,8 +38,8 @@ def data(
     depths: Sequence[int] = (3, 4, 5, 6, 7, 8),
     orders: Sequence[int] = (4, 5, 6, 7, 8, 9, 10),
     searched: Sequence[tuple[int, int]] = SEARCHED,
-    starts: int = 16,
-    steps: int = 4000,
+    starts: int = 24,
+    steps: int = 6000,
 ) -> Data:
     """Values of theory over (L, K), and the lowest of random starts in some cells.
 
@@ -63,7 +64,7 @@ def data(
     return Data({"": table, "searched": found}, settings, checks)
 
 
-def _cell(L: int, r: int) -> dict[str, float]:
+def _cell(L: int, r: int) -> dict[str, Any]:
     K = r * (r - 1) // 2
     common = {"r": r, "n": 1, "lam_W": STRENGTH / K, "lam_H": STRENGTH / K, "L": L}
     return {"L": L, "K": K, "DNC": srg.collapse_value(**common), "SRG": srg.value(**common)}
@@ -86,11 +87,10 @@ def figure(data: Data) -> Figure:
     K, L = levels(table, "K"), levels(table, "L")
     ratio, cheaper = (on_axes(table, ("L", "K"), name) for name in ("SRG", "cheaper"))
     ratio = ratio / on_axes(table, ("L", "K"), "DNC")
-    norm = TwoSlopeNorm(1.0, min(float(np.min(ratio)), 0.99), max(float(np.max(ratio)), 1.01))
     with paper():
         figure = Figure(figsize=(COLUMN, 2.6), layout="constrained")
         axes = figure.subplots()
-        mesh = axes.pcolormesh(ratio, norm=norm, cmap=COSINES, rasterized=True)
+        mesh = axes.pcolormesh(ratio, cmap=MAP, rasterized=True)
         _draw_boundary(axes, cheaper)
         found = dict(data.tables["searched"])
         for depth, classes, off in zip(found["L"], found["K"], _off(found), strict=True):

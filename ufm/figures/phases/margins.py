@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from theory import softmax_codes
 from ufm.certify.certificate import Certificate
 from ufm.figures.data import Data, levels, on_axes, stacked, swept
-from ufm.figures.paper.codes import GROWTH, cross_entropy_of_some, some_classes
+from ufm.figures.paper.codes import cross_entropy_of_some, some_classes
 from ufm.figures.phases.diagram import MAP
 from ufm.figures.style import COLUMN, INK, paper
 from ufm.models import normalized
@@ -22,11 +22,15 @@ from ufm.sweep.grid import grid
 CAPTION = (
     "Margins of softmax codes over dimension and classes. rho, the least distance of a unit classifier from the hull "
     "of the others, which the limit tau -> infinity maximises (Jiang et al., arXiv 2310.05351): the largest found by "
-    "cross-entropy of logits tau W H on spheres, K = {first} .. {last} classes, n = {n}, d = {d}, tau = {growth:g} K,"
-    " {starts} random starts (seeds 0 .. {end}) each. Upright numbers: the maximum is known (2.2; simplex for K <= "
-    "d+1, 1 for K <= 2d: left of the lines; polygon for d = 2); it is exceeded by {excess:.1e} and missed by "
-    "{shortfall:.1e} at most at these tau. Slanted: the best found, a lower bound."
+    "cross-entropy of logits tau W H on spheres, K = {first} .. {last} classes, n = {n}, d = {d}, tau = {strength:g} "
+    "max(1, K/2d)^(2/(d-1)) (two thirds of it for K <= d+1), {starts} random starts (seeds 0 .. {end}) each. Upright "
+    "numbers: the maximum is known (2.2; simplex for K <= d+1, 1 for K <= 2d: left of the lines; polygon for d = 2); "
+    "it is exceeded by {excess:.1e} and missed by {shortfall:.1e} at most at these tau. Slanted: the best found, a "
+    "lower bound."
 )
+
+
+STRENGTH = 25.0
 
 
 def margin(problem: Problem, solution: Solution, certificate: Certificate) -> Mapping[str, float]:
@@ -39,7 +43,7 @@ def softmax_margins(
     classes: Sequence[int] = tuple(range(3, 13)),
     *,
     dimensions: Sequence[int] = (2, 3, 4, 5, 6),
-    starts: int = 6,
+    starts: int = 10,
     **options: Any,
 ) -> Data:
     """The largest rho of many starts over (d, K), beside rho*(K, d) where it has a closed form.
@@ -55,21 +59,31 @@ def softmax_margins(
         2.2: Jiang et al. (arXiv 2310.05351).
     """
     most = max(classes)  # every K is a problem of this size, so that one program serves all at a dimension
-    points = [{"targets": some_classes(K, most), "tau": GROWTH * K} for K in classes]
+    cells = [(d, K) for d in dimensions for K in classes]
+    points = [{"d": d, "targets": some_classes(K, most), "tau": _sharpness(K, d)} for d, K in cells]
     base = Problem(most, 1, 2, model=normalized(1.0), loss=cross_entropy_of_some, targets=np.eye(most))
-    cases = grid(Case(base, gtol=3e-16), points, d=list(dimensions), key=range(starts))
-    found = np.max(swept(cases, columns=margin, **options).on_grid("rho"), axis=2)
-    parts = [
-        {"d": d, "K": K, "rho": found[j, i], "rho_theory": _known(K, d)}
-        for i, d in enumerate(dimensions)
-        for j, K in enumerate(classes)
-    ]
-    table = stacked(parts)
+    results = swept(grid(Case(base, gtol=3e-16), points, key=range(starts)), columns=margin, **options)
+    found = np.max(results.on_grid("rho"), axis=1)
+    table = stacked(
+        [
+            {"d": d, "K": K, "tau": point["tau"], "rho": rho, "rho_theory": _known(K, d)}
+            for (d, K), point, rho in zip(cells, points, found, strict=True)
+        ]
+    )
     over = table["rho"] - table["rho_theory"]
     checks = {"excess": float(np.nanmax(over)), "shortfall": float(np.nanmax(-over))}
     settings = {"first": classes[0], "last": most, "n": 1, "d": f"{dimensions[0]} .. {dimensions[-1]}"}
-    settings |= {"growth": GROWTH, "starts": starts, "end": starts - 1}
+    settings |= {"strength": STRENGTH, "starts": starts, "end": starts - 1}
     return Data({"": table}, settings, checks)
+
+
+def _sharpness(K: int, d: int) -> float:
+    """tau, large, but f = e^(-tau rho) is to be far above the rounding of its gradient.
+
+    rho is 1.5 at most for K <= d+1, 1 up to K = 2d, and falls like K^(-2/(d-1)) from there.
+    """
+    largest = 1.5 if d + 1 >= K else 1.0
+    return STRENGTH * max(1.0, K / (2 * d)) ** (2 / (d - 1)) / largest
 
 
 def _known(K: int, d: int) -> float:
