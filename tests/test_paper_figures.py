@@ -4,6 +4,7 @@ import csv
 import json
 import string
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib
@@ -13,10 +14,12 @@ from made_figures import made
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import ufm
+from theory import cross_entropy
 from ufm.cli import main
+from ufm.dimensions import AtDimension
 from ufm.figures import data as data_module
 from ufm.figures.data import Data, NoDataError, Source, levels, on_axes, rows, stacked, swept
-from ufm.figures.paper import codes, depth, layers, losses, performance, seli
+from ufm.figures.paper import codes, depth, dimensions, layers, losses, performance, progressive, seli
 from ufm.figures.registry import FIGURES
 from ufm.figures.style import COLUMN, PAGE
 from ufm.figures.write import caption, write
@@ -92,7 +95,7 @@ def test_seli_from_its_sweep_and_again_from_the_store(tmp_path, monkeypatch):
     assert data.checks["proven"] == 4
     assert data.checks["difference"] < 1e-6
     assert levels(data.tables["cosines"], "nu").tolist() == [*seli.SHOWN, 0.0]
-    monkeypatch.setattr(rows_module, "_row", None)  # nothing may be computed now
+    monkeypatch.setattr(rows_module, "_rows", None)  # nothing may be computed now
     again = seli.data(Source(tmp_path / "store.sqlite"), **sizes)
     for name, table in data.tables.items():
         for column in table:
@@ -149,9 +152,33 @@ def test_aligned_factors_have_a_product_along_the_targets():
         np.testing.assert_allclose(factor.T @ factor, 0.25 * np.eye(4), atol=1e-15)
 
 
+def test_minima_by_dimension_are_counted_on_either_side_of_the_boundary(monkeypatch):
+    value = cross_entropy.global_minimum(K=4, n=1, d=4, lam_W=0.02, lam_H=0.02, lam_b=dimensions.LAM_B).value
+    local: Any = SimpleNamespace(verdict=ufm.Verdict.LOCAL_MINIMUM)
+
+    def seen(problem, chosen, starts):
+        found = [[value + 0.2 / d, value + 0.3 / d] if d < 3 else [value] for d in chosen]
+        found[-1] = [value - 1e-3, value, value + 1e-3]  # what theory excludes
+        points: Any = [SimpleNamespace(values=np.array(f), shares=np.ones(len(f)) / len(f)) for f in found]
+        return [AtDimension(d, p, (local,) * len(p.values)) for d, p in zip(chosen, points, strict=True)]
+
+    monkeypatch.setattr(dimensions, "by_dimension", seen)
+    data = dimensions.data(NOTHING, decays=(0.02,), K=4, extra=0)
+    assert data.checks == {"difference": pytest.approx(1e-3, rel=1e-9), "spurious": 2, "higher": 2}
+    assert data.table["d"].tolist() == [1, 1, 2, 2, 3, 4, 4, 4]
+
+
+def test_layers_of_a_small_trained_network_lie_on_the_exact_curves():
+    data = progressive.data(NOTHING, eps=(0.05,), K=2, n=4, d=9, L=3)
+    assert data.checks["ended"] == 1
+    assert data.checks["difference"] < 1.0 / 3.0  # (N-K)/(N-2K) a layer bounds it
+    assert data.checks["angle"] < 0.1 * 0.05**2
+    assert np.all(np.diff(data.table["C"]) < 0)
+
+
 def test_cross_entropy_of_some_classes_leaves_the_others_out():
     Z = np.random.default_rng(0).standard_normal((5, 5))
-    some = np.asarray(codes.cross_entropy_of_some(Z, codes._targets(3, 5)))
+    some = np.asarray(codes.cross_entropy_of_some(Z, codes.some_classes(3, 5)))
     loss: Any = ufm.CrossEntropy()
     np.testing.assert_allclose(some[:3], loss(Z[:3, :3], np.eye(3)), rtol=1e-6)
     assert some[3:].tolist() == [0.0, 0.0]

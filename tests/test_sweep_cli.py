@@ -1,13 +1,18 @@
 """`ufm sweep`, `ufm runs` and `ufm merge`: from a file to a table, refusals in one line, exit statuses."""
 
+import io
 import json
 import signal
+import sys
+from types import SimpleNamespace
 
 import pytest
 
 from ufm.cli import main
+from ufm.face import sweep as face
 from ufm.sweep import rows as rows_module
 from ufm.sweep.describe import canonical
+from ufm.sweep.driver import SweepProgress
 from ufm.sweep.rows import FAILED, failed_row
 from ufm.sweep.store import opened, read_rows, write_rows
 
@@ -99,18 +104,52 @@ def test_the_command_line_refuses_in_one_line(tmp_path, capsys, monkeypatch, arg
 def test_the_exit_status_tells_of_faults_and_interrupts(tmp_path, capsys, monkeypatch):
     (tmp_path / "s.toml").write_text(FILE)
 
-    def broken(case, size, columns):
-        return failed_row(case, size, FAILED, "")
+    def broken(cases, size, columns):
+        return [failed_row(case, size, FAILED, "") for case in cases]
 
-    monkeypatch.setattr(rows_module, "_row", broken)
+    monkeypatch.setattr(rows_module, "_rows", broken)
     assert run(capsys, "sweep", tmp_path / "s.toml")[0] == 1
 
-    def interrupted(case, size, columns):
+    def interrupted(cases, size, columns):
         signal.raise_signal(signal.SIGINT)
-        return failed_row(case, size, "CONVERGED", "")
+        return [failed_row(case, size, "CONVERGED", "") for case in cases]
 
-    monkeypatch.setattr(rows_module, "_row", interrupted)
+    monkeypatch.setattr(rows_module, "_rows", interrupted)
     (tmp_path / "t.toml").write_text("chunk = 1\n" + FILE)
     status, out, _ = run(capsys, "sweep", tmp_path / "t.toml")
     assert status == 130
     assert "1 CONVERGED, 5 NOT_RUN" in out
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_progress_is_a_bar_of_tqdm_where_it_is_installed_and_a_line_elsewhere(monkeypatch):
+    made = []
+
+    def bar(**options):
+        made.append(SimpleNamespace(n=0, options=options, closed=False, failed=None))
+        made[-1].update = lambda more: setattr(made[-1], "n", made[-1].n + more)
+        made[-1].set_postfix = lambda failed, refresh: setattr(made[-1], "failed", failed)
+        made[-1].close = lambda: setattr(made[-1], "closed", True)
+        return made[-1]
+
+    monkeypatch.setitem(sys.modules, "tqdm", SimpleNamespace(tqdm=bar))
+    stream = Terminal()
+    line = face._reporter(stream)
+    line.end()  # nothing was shown
+    for done, failed in ((2, 0), (5, 1)):
+        line.show(SweepProgress(done, failed, 5, 1.0))
+    line.end()
+    assert [(b.n, b.failed, b.closed, b.options["total"], b.options["file"]) for b in made] == [(5, 1, True, 5, stream)]
+    assert isinstance(face._reporter(io.StringIO()), face._Line)  # no terminal
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    line = face._reporter(stream)
+    line.show(SweepProgress(5, 1, 5, 2.5))
+    line.end()
+    assert "5/5 rows, 1 failed, 2.5/s, 0:00 left" in stream.getvalue()
+    assert stream.getvalue().endswith("\r")

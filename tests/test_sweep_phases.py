@@ -8,11 +8,14 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import ufm
-from theory import NotApplicable
-from ufm.figures.data import on_axes
+from theory import NotApplicable, softmax_codes
+from ufm.figures.data import Source, on_axes
+from ufm.figures.paper.codes import some_classes
+from ufm.figures.phases import graphs
 from ufm.figures.phases.collapse import collapse_figure, collapse_to_zero
 from ufm.figures.phases.diagram import edges
 from ufm.figures.phases.frames import class_cosine, frames_figure, frames_of_squared_error
+from ufm.figures.phases.margins import margin, margins_figure, softmax_margins
 from ufm.figures.phases.minority import (
     layer_peeled_collapse,
     layer_peeled_figure,
@@ -52,7 +55,7 @@ def made_up(scale):
             found |= columns(problem, point, NOTHING)
         return found
 
-    return row
+    return lambda cases, size, columns: [row(case, size, columns) for case in cases]
 
 
 def _scaled(case, scale):
@@ -83,7 +86,7 @@ DIAGRAMS = [
 
 @pytest.mark.parametrize(("make", "checks", "draw", "panels"), DIAGRAMS)
 def test_what_theory_says_agrees_with_its_boundaries(monkeypatch, make, checks, draw, panels):
-    monkeypatch.setattr(rows_module, "_row", made_up(1.0))
+    monkeypatch.setattr(rows_module, "_rows", made_up(1.0))
     data = make()
     assert data.checks == checks
     assert len(drawn(draw(data))) == panels
@@ -91,12 +94,12 @@ def test_what_theory_says_agrees_with_its_boundaries(monkeypatch, make, checks, 
 
 @pytest.mark.parametrize("make", [make for make, *_ in DIAGRAMS])
 def test_another_strength_is_noticed(monkeypatch, make):
-    monkeypatch.setattr(rows_module, "_row", made_up(4.0))
+    monkeypatch.setattr(rows_module, "_rows", made_up(4.0))
     assert make().checks["wrong"] > 0
 
 
 def test_frames_between_the_simplex_and_the_orthogonal_one(monkeypatch):
-    monkeypatch.setattr(rows_module, "_row", made_up(1.0))
+    monkeypatch.setattr(rows_module, "_rows", made_up(1.0))
     data = frames_of_squared_error([0.01, 0.5, 100.0])
     assert data.checks["difference"] < 1e-12
     cosines = on_axes(data.table, ("kappa", "lam_b"), "cosine")
@@ -104,20 +107,61 @@ def test_frames_between_the_simplex_and_the_orthogonal_one(monkeypatch):
     assert np.all(np.diff(cosines, axis=1) >= -1e-12)
     assert np.all(cosines[:, -1] > -0.01)
     drawn(frames_figure(data))
-    monkeypatch.setattr(rows_module, "_row", made_up(1.5))
+    monkeypatch.setattr(rows_module, "_rows", made_up(1.5))
     assert frames_of_squared_error([0.01, 0.5, 100.0]).checks["difference"] > 0.01
 
 
 def test_minima_on_spheres(monkeypatch):
-    monkeypatch.setattr(rows_module, "_row", made_up(1.0))
+    monkeypatch.setattr(rows_module, "_rows", made_up(1.0))
     data = sphere_minima([1.0, 4.0], K=4, starts=3)
     assert abs(data.checks["excess"]) < 1e-12
     assert abs(data.checks["shortfall"]) < 1e-12
     drawn(spheres_figure(data))
 
 
+def test_margins_of_codes_are_set_against_the_known_ones(monkeypatch):
+    def rows(factor):
+        def row(case, size):
+            K, d = int(np.sum(np.asarray(case.problem.targets) == 1.0)), case.problem.d
+            known = 0.6 if softmax_codes.applies(K=K, d=d) else softmax_codes.optimum(K=K, d=d)
+            return failed_row(case, size, "CONVERGED", "") | {"rho": known * (factor if case.key else 0.5)}
+
+        return lambda cases, size, columns: [row(case, size) for case in cases]
+
+    for factor, excess, shortfall in ((1.0, 0.0, 0.0), (0.9, -0.05, 0.15), (1.2, 0.3, -0.1)):
+        monkeypatch.setattr(rows_module, "_rows", rows(factor))
+        data = softmax_margins([3, 4, 7], dimensions=[2, 3], starts=2)
+        assert data.checks["excess"] == pytest.approx(excess, abs=0.06)
+        assert data.checks["shortfall"] == pytest.approx(shortfall, abs=0.06)
+    assert np.isnan(data.table["rho_theory"]).tolist() == [False] * 5 + [True]  # seven in three dimensions
+    drawn(margins_figure(data))
+
+
+def test_a_margin_is_that_of_the_classes_alone():
+    problem = ufm.Problem(6, 1, 2, model=ufm.normalized(1.0), targets=some_classes(4, 6))
+    square = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+    point: Any = SimpleNamespace(params=ufm.Params(np.vstack([square, square[:2]]), np.eye(2, 6), None))
+    assert margin(problem, point, NOTHING)["rho"] == pytest.approx(1.0, abs=1e-14)
+
+
+def test_graphs_beat_collapse_where_their_cost_says(monkeypatch):
+    ends = {(3, 4): 1.0, (4, 5): 0.9, (4, 4): 1.1}
+    monkeypatch.setattr(
+        graphs, "_lowest", lambda L, r, *rest: ends[L, r] * min(graphs._cell(L, r)[name] for name in ("DNC", "SRG"))
+    )
+    data = graphs.data(Source(), depths=(3, 4), orders=(4, 5), searched=tuple(ends))
+    assert data.checks == {"cells": 4, "wrong": 0, "below": 1, "above": 1}
+    assert data.table["K"].tolist() == [6, 10, 6, 10]
+    assert data.table["cheaper"].tolist() == [False, True, True, True]
+    figure = graphs.figure(data)
+    drawn(figure)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["=", "\N{MINUS SIGN}", "+"]
+    lines = [np.column_stack(line.get_data()).tolist() for line in figure.axes[0].lines]
+    assert lines == [[[1.0, 0.0], [1.0, 1.0]], [[0.0, 1.0], [1.0, 1.0]]]  # around the one cell of collapse
+
+
 def test_spurious_minima_are_counted(monkeypatch):
-    monkeypatch.setattr(rows_module, "_row", made_up(1.0))
+    monkeypatch.setattr(rows_module, "_rows", made_up(1.0))
     data = spurious_minima([1e-2], K=4, starts=6)
     assert data.checks == {"spurious": 0, "higher": 8}  # two of three starts, in d = 1 and 2
     assert "$\\lambda_W=\\lambda_H=0.01$" in drawn(spurious_figure(data))

@@ -4,7 +4,7 @@ import os
 import signal
 import sqlite3
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,11 +13,13 @@ import optax
 import pytest
 
 import ufm
+from ufm.precision import exact
 from ufm.sweep import rows as rows_module
 from ufm.sweep.describe import canonical
 from ufm.sweep.results import NOT_RUN
 from ufm.sweep.rows import FAILED, OUT_OF_MEMORY, WORKER_DIED, failed_row
 from ufm.sweep.store import opened, read_rows, write_rows
+from ufm.sweep.together import together
 from ufm.verify.columns import predicted
 
 BASE = ufm.Problem(K=2, n=2, d=2, lam_W=2e-2, lam_H=1e-2)
@@ -35,7 +37,10 @@ def counted(monkeypatch):
             return case.start.meet(case, size)
         return failed_row(case, size, "CONVERGED", "") | {"value": case.problem.lam_W * (1 + case.key)}
 
-    monkeypatch.setattr(rows_module, "_row", quick)
+    def many(cases, size, columns):
+        return [quick(case, size, columns) for case in cases]
+
+    monkeypatch.setattr(rows_module, "_rows", many)
     return asked
 
 
@@ -97,6 +102,32 @@ def test_rows_are_what_solve_and_certify_say(tmp_path):
     assert set(results["chunk"].tolist()) == {5}
     assert len(set(results["code"].tolist())) == 1
     assert set(results["kind"].tolist()) == {"CrossEntropy"}
+
+
+def test_neither_the_filling_nor_the_neighbours_change_a_bit():
+    asked = GRID.cases[:3]
+    strict = replace(GRID.cases[3], gtol=1e-20)  # below rounding, an error of its own
+    alone = replace(GRID.cases[3], max_steps=1)  # more than a call for many does: it ends in a solve of its own
+    ends = [ufm.solve(c.problem, c.key, reduce=False) for c in asked]
+    for neighbours in ((), (ufm.Case(BASE, 1, start_that_raises), alone), (strict,)):
+        with exact():
+            found = together([*neighbours, *asked], 5)
+        assert found[: len(neighbours)] == [None] * len(neighbours)
+        for solution, end in zip(found[len(neighbours) :], ends, strict=True):
+            assert solution is not None
+            assert (solution.value, solution.steps) == (end.value, end.steps)
+            np.testing.assert_array_equal(solution.params.H, end.params.H)
+    rows = rows_module.run_chunk([strict, alone, *asked], 5)
+    assert [row["status"] for row in rows] == [FAILED, "MAX_STEPS", *["CONVERGED"] * 3]
+    assert "below float64 resolution" in rows[0]["message"]
+    assert all(0.0 < row["seconds"] < 60.0 for row in rows)
+
+
+def test_what_one_call_would_not_help_is_solved_alone():
+    large = ufm.Problem(K=2, n=2**15, d=33, lam_W=1e-2, lam_H=1e-2)
+    kinks = ufm.Problem(2, 2, 3, 0.1, 0.1, model=ufm.DeepReLU((3,)), loss=ufm.MSE())
+    descent = ufm.Case(BASE, solver=ufm.FirstOrder(optax.sgd(0.1)))
+    assert together([ufm.Case(large), ufm.Case(kinks), descent], 64) == [None] * 3
 
 
 def test_repeats_have_the_same_bits_and_a_store_gives_them_back(tmp_path):
@@ -257,6 +288,20 @@ def test_a_pool_outlives_a_worker_that_is_killed(tmp_path):
     processes = [int(words[-1]) for words in told]
     assert processes[0] == processes[1] != processes[2] == processes[3]
     assert os.getpid() not in processes
+
+
+@pytest.mark.filterwarnings("default")  # of the cluster's own libraries
+def test_a_dask_cluster_is_an_executor(tmp_path):
+    distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+    mark = tmp_path / "mark"
+    mark.touch()  # nothing is killed
+    grid = ufm.grid(ufm.Case(BASE, start=KillsOnce(str(mark))), key=range(4))
+    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
+    with cluster, distributed.Client(cluster) as client:
+        results = ufm.sweep(grid, executor=client.get_executor(), chunk=2)
+    told = [message.split() for message in results["message"]]
+    assert [words[:2] for words in told] == [["ZeroDivisionError:", str(key)] for key in range(4)]
+    assert str(os.getpid()) not in {words[-1] for words in told}
 
 
 def test_what_cannot_go_to_another_process_is_refused():

@@ -1,5 +1,6 @@
 """Thousands of problems of one shape at once: decays, the numbers of loss and model, and seeds may differ."""
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from ufm.exchangeable import exchangeable, why_not
 from ufm.minimum import minimise, proven, steepness, thin_start
 from ufm.precision import as_dtype, exact, to_host
 from ufm.problem import Params, Problem
-from ufm.reduction import Full, Reduction, Thin, thin, thin_steps
+from ufm.reduction import Full, Reduction, RowSpace, Thin, row_space, thin, thin_steps
 from ufm.solution import Solution
 from ufm.solve import checked_gtol, checked_solver, default_solver, solve
 from ufm.solvers.first_order import FirstOrder
@@ -80,15 +81,50 @@ def solve_batch(
 
 def solve_from(problem: Problem, starts: Sequence[Params], options: Options) -> list[Solution]:
     """[solve(problem, start=start) for every start]: one compilation, one call for many. Checked by the caller."""
-    full, size, solutions = Full(problem, "a start was given"), min(CHUNK, len(starts)), []
+    size, solutions = min(CHUNK, len(starts)), []
     with exact():
         for begin in range(0, len(starts), size):
             part = list(starts[begin : begin + size])
-            solutions += _advanced([problem] * len(part), part, [1.0] * len(part), [full] * len(part), options, size)
+            solutions += ends_from([problem] * len(part), part, options, "a start was given", size)
     return [
         solve(problem, start=start, **options._asdict()) if solution is None else solution
         for start, solution in zip(starts, solutions, strict=True)
     ]
+
+
+def ends_from(
+    problems: Sequence[Problem], starts: Sequence[Params], options: Options, why: str, size: int = CHUNK
+) -> list[Solution | None]:
+    """Free features of problems of one shape from their starts, at most `size` in one call, as `solve` has them.
+
+    Args:
+        why: free features are asked for. size: what the call is filled up to; it decides the program, and so the bits.
+    Returns:
+        Solutions in order; None where more than steps is needed. Checked by the caller, who is in `exact()`.
+    """
+    leaves_saddles = options.solver.escapes
+    narrow = [
+        row_space(own, start, why) if leaves_saddles else None for own, start in zip(problems, starts, strict=True)
+    ]
+    found: list[Solution | None] = [None] * len(problems)
+    # Their programs differ, so that a start that has no row space changes no bit of the others.
+    for places in ([i for i, x in enumerate(narrow) if x is None], [i for i, x in enumerate(narrow) if x is not None]):
+        if places:
+            parts = zip(*(_coordinates(problems[i], starts[i], narrow[i], why) for i in places), strict=True)
+            owns, points, steep, back = map(list, parts)
+            for i, solution in zip(places, _advanced(owns, points, steep, back, options, size), strict=True):
+                found[i] = solution
+    return found
+
+
+def _coordinates(
+    problem: Problem, start: Params, narrow: RowSpace | None, why: str
+) -> tuple[Problem, Params, float, Reduction]:
+    """What is solved from where, how much steeper the problem can be than that, and the way back."""
+    if narrow is None:
+        return problem, start, 1.0, Full(problem, why)
+    # An entry of a lifted gradient is at most the length of a column.
+    return dataclasses.replace(problem, d=problem.K), narrow.start(start), problem.K**0.5, narrow
 
 
 def shared_options(problem: Problem, solver: Any, gtol: Any, max_steps: Any, dtype: Any, who: str) -> Options:
@@ -145,8 +181,7 @@ def _thin(problems: list[Problem], keys: list[int], options: Options) -> list[So
 def _full(problems: list[Problem], keys: list[int], options: Options) -> list[Solution | None]:
     """Every solve of free features."""
     starts = [random_start(own, key) for own, key in zip(problems, keys, strict=True)]
-    reductions = [Full(own, "reduce=False, or a solver that does not leave saddles") for own in problems]
-    return _advanced(problems, starts, [1.0] * len(problems), reductions, options)
+    return ends_from(problems, starts, options, "reduce=False, or a solver that does not leave saddles")
 
 
 def _advanced(

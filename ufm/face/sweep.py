@@ -1,5 +1,6 @@
 """The commands `ufm sweep` and `ufm merge`."""
 
+import importlib
 import json
 import sys
 import time
@@ -38,7 +39,7 @@ def run_sweep(options: Namespace) -> int:
     try:
         spec = read_spec(options.spec)
         store = options.store or spec.store or str(Path(options.spec).with_suffix(".sqlite"))
-        line = _Line(sys.stderr)
+        line = _reporter(sys.stderr)
         with nullcontext() if options.jobs == 1 else SpawnPool(options.jobs) as executor:
             results = sweep(
                 spec.grid,
@@ -88,6 +89,34 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _reporter(stream: TextIO) -> "_Bar | _Line":
+    """tqdm's bar on a terminal where tqdm is installed, else a line of our own."""
+    try:
+        return _Bar(importlib.import_module("tqdm").tqdm, stream) if stream.isatty() else _Line(stream)
+    except ImportError:
+        return _Line(stream)
+
+
+class _Bar:
+    """A bar of tqdm, made when the number of rows is known."""
+
+    def __init__(self, make: Any, stream: TextIO) -> None:
+        self.make, self.stream, self.bar = make, stream, None
+
+    def show(self, now: SweepProgress) -> None:
+        """Done, failed, rate and time left."""
+        if self.bar is None:
+            self.bar = self.make(total=now.total, file=self.stream, unit="row", leave=False, dynamic_ncols=True)
+        if now.failed:
+            self.bar.set_postfix(failed=now.failed, refresh=False)
+        self.bar.update(now.done - self.bar.n)
+
+    def end(self) -> None:
+        """Clear the bar."""
+        if self.bar is not None:
+            self.bar.close()
 
 
 class _Line:

@@ -1,8 +1,9 @@
 """Landscapes in one picture: an atlas of critical points, minima by dimension, and a path over a pass."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -65,25 +66,40 @@ def dimensions_figure(seen: Sequence[AtDimension]) -> Figure:
     with style():
         figure = Figure(figsize=(5.0, 3.8), layout="constrained")
         axes = figure.add_subplot()
-        pairs = [(at, i) for at in seen for i in range(len(at.found.values))]
-        for verdict in dict.fromkeys(at.certificates[i].verdict for at, i in pairs):
-            own = [(at, i) for at, i in pairs if at.certificates[i].verdict is verdict]
-            axes.scatter(
-                [at.d for at, _ in own],
-                [at.found.values[i] for at, i in own],
-                s=[20.0 + 200.0 * at.found.shares[i] for at, i in own],
-                color=COLOURS[verdict],
-                alpha=0.7,
-                linewidths=0.0,
-                label=verdict.name.replace("_", " ").lower(),
-            )
-        axes.set_xlabel("$d$")
-        axes.set_ylabel("$f$")
-        axes.set_yscale("log")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        draw_dimensions(axes, dimension_table(seen), 200.0)
         axes.set_title(f"{seen[0].found.starts} random starts at each $d$", loc="left")
         axes.legend(markerscale=0.6)
     return figure
+
+
+def dimension_table(seen: Sequence[AtDimension]) -> dict[str, np.ndarray]:
+    """One row for each distinct minimum: d, value, share of the starts, verdict."""
+    pairs = [(at, i) for at in seen for i in range(len(at.found.values))]
+    return {
+        "d": np.array([at.d for at, _ in pairs]),
+        "value": np.array([at.found.values[i] for at, i in pairs]),
+        "share": np.array([at.found.shares[i] for at, i in pairs]),
+        "verdict": np.array([at.certificates[i].verdict.name for at, i in pairs]),
+    }
+
+
+def draw_dimensions(axes: Axes, table: Mapping[str, np.ndarray], size: float) -> None:
+    """The rows of `dimension_table`; size: area of a point that all starts reach, in points^2."""
+    for verdict in dict.fromkeys(table["verdict"].tolist()):
+        own = table["verdict"] == verdict
+        axes.scatter(
+            table["d"][own],
+            table["value"][own],
+            s=0.1 * size + size * table["share"][own],
+            color=COLOURS[Verdict[verdict]],
+            alpha=0.7,
+            linewidths=0.0,
+            label=verdict.replace("_", " ").lower(),
+        )
+    axes.set_xlabel("$d$")
+    axes.set_ylabel("$f$")
+    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def path_figure(path: EnergyPath) -> Figure:

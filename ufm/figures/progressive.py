@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -34,19 +35,21 @@ def progressive_figure(networks: Sequence[Layers]) -> Figure:
     with style():
         figure = Figure(figsize=(6.8, 3.0), layout="constrained")
         scatter, angle = figure.subplots(1, 2)
-        for number, network in enumerate(networks):
-            colour, layers = CLASSES[number % len(CLASSES)], np.arange(len(network.C))
-            for axes, exact, measured in (
-                (scatter, network.exact_C, network.C),
-                (angle, network.exact_D, network.D),
-            ):
-                axes.plot(layers, exact, color=colour, linewidth=1.0)
-                axes.plot(layers, measured, "o", color=colour, label=network.label)
-        scatter.set_yscale("log")
-        scatter.set_ylabel(r"$C_\ell = \mathrm{tr}\,\Sigma_W / \mathrm{tr}\,\Sigma_B$")
-        angle.set_ylabel(r"$D_\ell = 1 - \max \cos(\mu_k, \mu_{k'})$")
-        for axes in (scatter, angle):
-            axes.set_xlabel(r"layer $\ell$")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        draw_progressive(scatter, angle, networks)
         scatter.legend()
     return figure
+
+
+def draw_progressive(scatter: Axes, angle: Axes, networks: Sequence[Layers]) -> None:
+    """C on the first axes and D on the second, a colour for each network."""
+    for number, network in enumerate(networks):
+        colour, layers = CLASSES[number % len(CLASSES)], np.arange(len(network.C))
+        for axes, exact, measured in ((scatter, network.exact_C, network.C), (angle, network.exact_D, network.D)):
+            axes.plot(layers, exact, color=colour, zorder=1)
+            axes.plot(layers, measured, "o", color=colour, label=network.label)
+    scatter.set_yscale("log")
+    scatter.set_ylabel(r"$C_\ell = \mathrm{tr}\,\Sigma_W / \mathrm{tr}\,\Sigma_B$")
+    angle.set_ylabel(r"$D_\ell = 1 - \max \cos(\mu_k, \mu_{k'})$")
+    for axes in (scatter, angle):
+        axes.set_xlabel(r"layer $\ell$")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -24,7 +24,8 @@ class Results:
             smallest_eigenvalue, index, nullity, symmetry, dual_ratio: of the certificate. largest_logit, W_sq, H_sq,
             nc1 ... accuracy: metrics, as `ufm.collapse` names them. Of a deep model W_sq is the sum over its matrices,
             and logits and metrics are those of the last matrix and of what it sees. seconds, seed, chunk, code, jax,
-            numpy: how it was made; chunk is what it was padded to, smaller where memory was short.
+            numpy: how it was made; chunk is what it was padded to, smaller where memory was short. Small problems are
+            solved in one call for the chunk (the same bits as alone on a CPU), and seconds has each one's share of it.
         notes: what was damaged, repaired or halved, one sentence each.
         computed: how many rows this run computed; the others were there.
         interrupted: the sweep was stopped before its end.

@@ -14,6 +14,7 @@ from ufm.problem import Problem
 from ufm.solve import Solution, solve
 from ufm.status import Status
 from ufm.sweep.case import Case
+from ufm.sweep.together import out_of_memory, together
 from ufm.sweep.version import code_version, installed
 
 Row = dict[str, Any]  # numbers, text, and arrays of the extra columns
@@ -50,13 +51,13 @@ def run_chunk(cases: Sequence[Case], size: int, columns: Columns | None = None) 
 
     Args:
         cases: of one static shape, at most `size`.
-        size: what a chunk is padded to where problems are solved together, so that a row's bits do not depend on how
-            many are left; halved, and recorded so, while the machine lacks the memory.
+        size: what a call for many problems is filled up to, so that a row's bits do not depend on how many are left;
+            halved, and recorded so, while the machine lacks the memory.
         columns: further entries of a row from (problem, solution, certificate); numbers, text or arrays.
     """
     try:
         with exact():
-            return [_row(case, size, columns) for case in cases]
+            return _rows(cases, size, columns)
     except Exception as error:
         if not out_of_memory(error):
             raise
@@ -67,15 +68,17 @@ def run_chunk(cases: Sequence[Case], size: int, columns: Columns | None = None) 
     return [row for part in parts for row in run_chunk(part, smaller, columns)]
 
 
-def _row(case: Case, size: int, columns: Columns | None) -> Row:
-    """One case; anything that it raises, but a lack of memory, becomes the row's message."""
-    clock = time.perf_counter()
+def _rows(cases: Sequence[Case], size: int, columns: Columns | None) -> list[Row]:
+    solutions = together(cases, size)
+    return [_row(case, size, columns, solution) for case, solution in zip(cases, solutions, strict=True)]
+
+
+def _row(case: Case, size: int, columns: Columns | None, solution: Solution | None) -> Row:
+    """One case, solved here if it is not yet; what it raises, but a lack of memory, becomes the row's message."""
+    clock = time.perf_counter() - (0.0 if solution is None else solution.seconds)
     row = _blank(case, size)
     try:
-        start = case.start(case.problem, case.key)
-        solution = solve(
-            case.problem, start=start, solver=case.solver, gtol=case.gtol, max_steps=case.max_steps, dtype=case.dtype
-        )
+        solution = _solved(case) if solution is None else solution
         row |= {"status": solution.status.name, "message": solution.message}
         row |= {name: getattr(solution, name) for name in SOLVED}
         if solution.status is not Status.NONFINITE:
@@ -92,14 +95,16 @@ def _row(case: Case, size: int, columns: Columns | None) -> Row:
     return row | {"seconds": time.perf_counter() - clock}
 
 
+def _solved(case: Case) -> Solution:
+    start = case.start(case.problem, case.key)
+    return solve(
+        case.problem, start=start, solver=case.solver, gtol=case.gtol, max_steps=case.max_steps, dtype=case.dtype
+    )
+
+
 def failed_row(case: Case, size: int, status: str, message: str) -> Row:
     """The row of a case that was given up."""
     return _blank(case, size) | {"status": status, "message": message}
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether NumPy or the compiler's runtime ran out of memory."""
-    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
 def _blank(case: Case, size: int) -> Row:

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # What no number of a row depends on.
 ELSEWHERE = ("face", "figures", "verify", "cli.py", "__init__.py", "__main__.py", "sweep", "transfer")
-ROW_MAKERS = ("sweep/case.py", "sweep/rows.py")
+ROW_MAKERS = ("sweep/case.py", "sweep/rows.py", "sweep/together.py")
 
 
 @functools.cache

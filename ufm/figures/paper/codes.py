@@ -49,7 +49,7 @@ def code(problem: Problem, solution: Solution, certificate: Certificate) -> Mapp
 def data(source: Source, *, classes: Sequence[int] = tuple(range(4, 21)), starts: int = 6) -> Data:
     """A sweep over K. checks: "difference" of rho from its maximum where theory has it."""
     most = max(classes)  # every K is a problem of this size, so that one compiled program serves all
-    points = [{"targets": _targets(K, most), "tau": GROWTH * K} for K in classes]
+    points = [{"targets": some_classes(K, most), "tau": GROWTH * K} for K in classes]
     base = Problem(most, 1, D, model=normalized(1.0), loss=cross_entropy_of_some, targets=np.eye(most))
     results = swept(grid(Case(base, gtol=3e-16), points, key=range(starts)), columns=code, store=source.store)
     parts, errors = [], [0.0]
@@ -66,7 +66,8 @@ def data(source: Source, *, classes: Sequence[int] = tuple(range(4, 21)), starts
     return Data({"": stacked(parts)}, settings, {"difference": float(np.nanmax(errors))})
 
 
-def _targets(K: int, most: int) -> np.ndarray:
+def some_classes(K: int, most: int) -> np.ndarray:
+    """Targets [most, most] of K classes, one sample each; the rows and samples of the others are marked -1."""
     targets = np.full((most, most), -1.0)
     targets[:K, :K] = np.eye(K)
     return targets
