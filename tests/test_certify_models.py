@@ -333,7 +333,7 @@ def test_relu_features():
     assert best.solution.value == pytest.approx(value, abs=1e-13)
     assert "3.7" in best.certificate.bound_method
     assert str(best).startswith("global minimum: f = ")
-    beside = ufm.certify(instance, ufm.solve(instance, key=1).params)
+    beside = ufm.certify(instance, ufm.solve(instance, key=0).params)
     assert beside.verdict is Verdict.LOCAL_MINIMUM
     assert beside.value > value + 0.1
     assert (beside.index, beside.nullity, beside.symmetry) == (0, 2, 2)
