@@ -17,10 +17,10 @@ from ufm.precision import as_dtype, exact, to_host
 from ufm.problem import Params, Problem
 from ufm.reduction import Full, Reduction, RowSpace, Thin, row_space, thin, thin_steps
 from ufm.solution import Solution
-from ufm.solve import checked_gtol, checked_solver, default_solver, solve
+from ufm.solve import checked_gtol, checked_solver, default_solver, lifted_norm, solve
 from ufm.solvers.first_order import FirstOrder
 from ufm.start import generator, random_start
-from ufm.status import Status, message, status_of
+from ufm.status import Status, message, reached, status_of
 from ufm.trap import trap_note
 from ufm.validation import check_problem
 
@@ -218,13 +218,18 @@ def _solution(
     assert status is not None, "advance ends only with a status"
     if options.solver.escapes and (status is not Status.CONVERGED or descend(problem, here.params) is not None):
         return None
+    norm = float(here.grad_norm) * steep
+    if isinstance(reduction, RowSpace):
+        norm = lifted_norm(problem, reduction, here.params)
+    steps, value, _ = reached(state)
     return Solution(
-        value=float(here.value),
-        grad_norm=float(here.grad_norm) * steep,
+        value=value,
+        grad_norm=norm,
         gtol=options.gtol,
         status=status,
-        message=message(status, state, gtol, options.max_steps, dtype, problem.loss.convex) + trap_note(problem, start),
-        steps=int(state.steps),
+        message=message(status, steps, value, norm, options.gtol, options.max_steps, dtype, problem.loss.convex)
+        + trap_note(problem, start),
+        steps=steps,
         evaluations=int(state.evaluations),
         escapes=0,
         compile_seconds=np.nan,

@@ -13,7 +13,7 @@ from ufm.problem import Params, Problem
 from ufm.room import make_room
 from ufm.solution import Progress, Trajectory
 from ufm.solvers.protocol import Iterate
-from ufm.status import Status, message, status_of
+from ufm.status import Status, message, reached, status_of
 from ufm.trap import trap_note
 
 POLISHED = 1e-12  # a gradient that needs no polish: what is left is rounding
@@ -108,7 +108,8 @@ def drive(
         grad_norm=float(state.iterate.grad_norm),
         gtol=gtol,
         status=status,
-        message=message(status, state, gtol, max_steps, dtype, problem.loss.convex) + trap_note(problem, point),
+        message=message(status, *reached(state), gtol, max_steps, dtype, problem.loss.convex)
+        + trap_note(problem, point),
         steps=int(state.steps),
         evaluations=int(state.evaluations),
         escapes=escapes,

@@ -18,7 +18,7 @@ from ufm.reduction import Thin, thin, thin_steps
 from ufm.solution import Progress, Solution
 from ufm.spaces import Spheres
 from ufm.start import random_start, spectral_start
-from ufm.status import Status, message, status_of
+from ufm.status import Status, message, reached, status_of
 
 CLOSED = {"float64": 1e-11, "float32": 1e-5}  # times 1 + |f|: the gap that proves the exchangeable point a minimum
 
@@ -127,7 +127,7 @@ def proven(
         grad_norm=float(here.grad_norm) * steep,
         gtol=gtol,
         status=status,
-        message=message(status, state, gtol, max_steps, dtype, True),
+        message=message(status, *reached(state), gtol, max_steps, dtype, True),
         steps=int(state.steps),
         evaluations=int(state.evaluations),
         escapes=0,

@@ -12,7 +12,7 @@ from ufm.certify.point import examine
 from ufm.checks import positive, whole
 from ufm.driver import drive
 from ufm.minimum import minimum
-from ufm.placement import OneDevice, Sharded, placement
+from ufm.placement import placement
 from ufm.precision import as_dtype, exact
 from ufm.problem import Params, Problem
 from ufm.reduction import Full, RowSpace, row_space
@@ -21,6 +21,7 @@ from ufm.solvers.first_order import FirstOrder
 from ufm.solvers.lbfgs import LBFGS
 from ufm.solvers.newton import TrustRegion
 from ufm.start import generator, random_start
+from ufm.status import Status, message
 from ufm.validation import check_params, check_problem
 
 
@@ -84,9 +85,9 @@ def solve(
     with exact():
         if full:
             point = random_start(problem, key) if point is None else point
-            narrow = row_space(problem, point, full) if solver.escapes else None
+            narrow = row_space(problem, point, full) if solver.escapes and mesh is None else None
             if narrow is not None:
-                return _in_row_space(problem, point, narrow, solver, gtol, max_steps, stops, progress, dtype, place)
+                return _in_row_space(problem, point, narrow, solver, gtol, max_steps, stops, progress, dtype)
             run = drive(problem, point, solver, gtol, max_steps, stops, progress, dtype, place)
             return Solution(**run._asdict(), reduction=Full(problem, full), lower_bound=-np.inf)
         return minimum(problem, key, solver, gtol, max_steps, progress, dtype)
@@ -94,25 +95,35 @@ def solve(
 
 def _in_row_space(
     problem: Problem, start: Params, narrow: RowSpace, solver: Any, gtol: float, max_steps: int, stops: list[int],
-    progress: Any, dtype: np.dtype, place: OneDevice | Sharded,
+    progress: Any, dtype: np.dtype,
 ) -> Solution:  # fmt: skip
-    steep = problem.K**0.5  # an entry of a lifted gradient is at most the length of a column
     thinner = dataclasses.replace(problem, d=problem.K)
-    run = drive(thinner, narrow.start(start), solver, gtol / steep, max_steps, list(stops), progress, dtype, place)
-    path = None if run.trajectory is None else _lifted(problem, start, run.trajectory, narrow, steep)
-    run = run._replace(grad_norm=run.grad_norm * steep, gtol=gtol, trajectory=path)
+    sharper = gtol / problem.K**0.5  # an entry of a lifted gradient is at most the length of a column
+    run = drive(thinner, narrow.start(start), solver, sharper, max_steps, list(stops), progress, dtype)
+    norm = lifted_norm(thinner, narrow, run.point)
+    status = Status.CONVERGED if norm <= gtol else run.status
+    text = message(status, run.steps, run.value, norm, gtol, max_steps, dtype, problem.loss.convex)
+    path = None if run.trajectory is None else _lifted(problem, thinner, start, run.trajectory, narrow)
+    run = run._replace(grad_norm=norm, gtol=gtol, status=status, message=text, trajectory=path)
     return Solution(**run._asdict(), reduction=narrow, lower_bound=-np.inf)
 
 
-def _lifted(problem: Problem, start: Params, path: Trajectory, narrow: RowSpace, steep: float) -> Trajectory:
+def lifted_norm(thinner: Problem, narrow: RowSpace, point: Params) -> float:
+    """The infinity norm of the gradient in d dimensions."""
+    grad = narrow.lift(examine(thinner, point).grad)
+    return max(float(np.max(np.abs(leaf))) for leaf in jax.tree.leaves(grad))
+
+
+def _lifted(problem: Problem, thinner: Problem, start: Params, path: Trajectory, narrow: RowSpace) -> Trajectory:
     """The recorded points in d dimensions; before its first step the solve is at the start itself."""
-    points = [narrow.lift(jax.tree.map(lambda x, t=t: x[t], path.params)) for t in range(path.steps.size)]
-    value, norm = path.value.copy(), path.grad_norm * steep
+    there = [jax.tree.map(lambda x, t=t: x[t], path.params) for t in range(path.steps.size)]
+    norms = np.array([lifted_norm(thinner, narrow, point) for point in there])
+    points, value = [narrow.lift(point) for point in there], path.value.copy()
     if path.steps[0] == 0:
         points[0] = jax.tree.map(lambda x: np.asarray(x, path.params.H.dtype), start)
-        there = examine(problem, points[0])
-        value[0], norm[0] = there.value, there.grad_norm
-    return Trajectory(path.steps, value, norm, jax.tree.map(lambda *xs: np.stack(xs), *points))
+        begin = examine(problem, points[0])
+        value[0], norms[0] = begin.value, begin.grad_norm
+    return Trajectory(path.steps, value, norms, jax.tree.map(lambda *xs: np.stack(xs), *points))
 
 
 def _why_full(reduce: bool, started: bool, seeks_minimum: bool, recorded: bool) -> str:

@@ -26,18 +26,32 @@ def status_of(state: Any, gtol: Any, max_steps: int) -> Status | None:
     return Status.MAX_STEPS if int(state.steps) >= max_steps else None
 
 
-def message(status: Status, state: Any, gtol: float, max_steps: int, dtype: np.dtype, convex: bool) -> str:
+def reached(state: Any) -> tuple[int, float, float]:
+    """(steps, value, grad_norm) of a solver's state."""
+    return int(state.steps), float(state.iterate.value), float(state.iterate.grad_norm)
+
+
+def message(
+    status: Status,
+    steps: int,
+    value: float,
+    grad_norm: float,
+    gtol: float,
+    max_steps: int,
+    dtype: np.dtype,
+    convex: bool,
+) -> str:
     """One sentence: what was reached and, unless it converged, what to do."""
-    reached = f"gradient {float(state.iterate.grad_norm):.1e}"
+    gradient = f"gradient {grad_norm:.1e}"
     if status is Status.CONVERGED:
-        return f"{reached} <= gtol {gtol:.1e}"
+        return f"{gradient} <= gtol {gtol:.1e}"
     if status is Status.MAX_STEPS:
-        return f"{reached} > gtol {gtol:.1e} after max_steps={max_steps}: raise it, or go on from params."
+        return f"{gradient} > gtol {gtol:.1e} after max_steps={max_steps}: raise it, or go on from params."
     if status is Status.STALLED:
         remedy = "use dtype='float64'" if dtype == np.float32 else "start elsewhere"
         own = "" if convex else " If the loss is your own, check that it is smooth and not unbounded below."
-        return f"{reached} > gtol {gtol:.1e}, and no step in {dtype.name} lowers it: raise gtol, or {remedy}.{own}"
-    what = f"value {float(state.iterate.value)}, {reached} after {int(state.steps)} steps"
-    if int(state.steps) == 0:
+        return f"{gradient} > gtol {gtol:.1e}, and no step in {dtype.name} lowers it: raise gtol, or {remedy}.{own}"
+    what = f"value {value}, {gradient} after {steps} steps"
+    if steps == 0:
         return f"{what}: the loss is not finite at the start. Start elsewhere, or check the loss."
     return f"{what}: the iteration diverged. Lower the step size, or check the loss."
