@@ -67,7 +67,11 @@ def answer(process: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def alone() -> ufm.Solution:
-    return ufm.solve(ufm.Problem(4, (20, 10, 6, 4), 6, 5e-3, 1e-2, 0.0), 1, reduce=False)
+    """One device, in d dimensions as over many."""
+    problem = ufm.Problem(4, (20, 10, 6, 4), 6, 5e-3, 1e-2, 0.0)
+    solution = ufm.solve(problem, 1, mesh=jax.make_mesh((1,), ("columns",)))
+    assert solution.value == pytest.approx(ufm.solve(problem, 1, reduce=False).value, abs=1e-14)
+    return solution
 
 
 def assert_same(found: dict[str, Any], alone: ufm.Solution) -> None:

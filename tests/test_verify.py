@@ -103,9 +103,9 @@ def test_a_claim_is_as_good_as_its_worst_setting(monkeypatch):
     assert max(map(len, text.splitlines())) <= 100
 
 
-@pytest.mark.parametrize("topic", TOPICS)
-def test_every_claim_holds(topic):
-    """At the first setting of its default grid; `ufm verify` runs all of it, and CI runs that."""
+@pytest.mark.parametrize("topic", ["regression", "multilabel", "reductions", "normalisations", "pitfalls"])
+def test_claims_hold(topic):
+    """Of some quick topics, at the first setting; CI runs `ufm verify`, which is every claim at every setting."""
 
     def first(claim: Claim) -> Claim:
         return dataclasses.replace(claim, settings=lambda full: [next(iter(claim.settings(False)))])
