@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 from cases import CASES
+from matplotlib.ticker import NullFormatter
 
 import ufm
 from ufm.driver import advance, typed_solver
@@ -105,6 +106,7 @@ def plotted(rows: dict[str, list[dict[str, float]]]) -> Any:
                 y = [r[quantity] / (1e6 if quantity == "bytes" else 1e-3) for r in table]
                 label = f"{'memory' if quantity == 'bytes' else quantity}, slope {slope(x, y):.1f}"
                 where.loglog(x, y, style, ms=3, color="0.5" if quantity == "bytes" else None, label=label)
+            axis.xaxis.set_minor_formatter(NullFormatter())
             axis.set_xlabel({"K": "K  (n = 10, d = 2K)", "n": "n  (K = 10, d = 20)", "d": "d  (K = 10, n = 100)"}[name])
             lines = [*axis.get_lines(), *memory_axis.get_lines()]
             axis.legend(lines, [str(line.get_label()) for line in lines], fontsize=6, loc="upper left")
