@@ -161,6 +161,7 @@ def _momentum(options: Namespace) -> float:
 
 
 def method_of(options: Namespace) -> str:
+    """The solver that the options choose, in words."""
     solver = {
         "newton": "trust-region Newton",
         "lbfgs": "L-BFGS",

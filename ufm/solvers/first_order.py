@@ -15,6 +15,8 @@ from ufm.solvers.protocol import Iterate, evaluate
 
 
 class FirstOrderState(NamedTuple):
+    """A point, and what the transformation remembers."""
+
     iterate: Iterate
     steps: jax.Array
     evaluations: jax.Array

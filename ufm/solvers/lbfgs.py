@@ -14,6 +14,8 @@ from ufm.solvers.protocol import Iterate, evaluate
 
 
 class LBFGSState(NamedTuple):
+    """A point, and the last pairs of moves and changes of the gradient."""
+
     iterate: Iterate
     steps: jax.Array
     evaluations: jax.Array
