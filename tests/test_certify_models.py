@@ -14,6 +14,7 @@ from ufm import Verdict, models
 from ufm.certify.bounds import local_bound
 from ufm.certify.point import Point, examine
 from ufm.certify.slack import slack_matrix
+from ufm.precision import exact
 from ufm.spaces import Budget, Euclidean, Fixed, Nonnegative, Spheres
 from ufm.verify.predict import predict
 
@@ -205,7 +206,7 @@ def test_the_spectrum_on_spheres_is_the_closed_form():
     expected = theory.spheres.minimum_spectrum(K=K, n=n, d=d, tau=tau)
     values = np.sort(np.repeat(expected.values, expected.multiplicities))
     found = ufm.certify(instance, params)
-    assert found.curvature_method.startswith("merged groups")
+    assert found.curvature_method.startswith("exact block structure")
     assert found.spectrum is not None
     np.testing.assert_allclose(found.spectrum, values, atol=1e-15)
     q = tau / (K - 1 + np.exp(tau * K / (K - 1)))
@@ -257,7 +258,8 @@ def test_spectra_equal_differences_of_the_gradient(name):
     if instance.model.classifier:
         first = np.concatenate([[0], np.cumsum(instance.sizes)[:-1]])
         collapsed = instance.project(scattered._replace(H=np.repeat(scattered.H[:, first], instance.sizes, axis=1)))
-        assert_differences_agree(instance, collapsed, "merged groups")
+        method = "exact block structure" if instance.rotates else "merged groups"
+        assert_differences_agree(instance, collapsed, method)
 
 
 def assert_differences_agree(instance: ufm.Problem, params: ufm.Params, method: str) -> None:
@@ -400,3 +402,31 @@ def test_a_free_bias_without_a_conjugate_has_no_bound():
         instance = ufm.Problem(3, SIZES, 4, lam_W, lam_H, 0.0, USER, model)
         bound = local_bound(instance, examine(instance, ufm.random_start(instance)))
         assert bound.value <= 0.0  # the loss is not negative, and nothing else
+
+
+@pytest.mark.parametrize("name", HESSIANS)
+def test_the_written_gradient_is_the_derivative_of_the_objective(name):
+    instance = FAMILIES[name](np.random.default_rng(5)).astype(np.float64)
+    with exact():
+        point = ufm.random_start(instance, 6)
+        value, gradient = instance.value_and_gradient(point)
+        expected, derivative = jax.value_and_grad(instance.objective)(point)
+        leaves = zip(jax.tree.leaves(gradient), jax.tree.leaves(derivative), strict=True)
+        assert abs(value - expected) <= 4e-16 * (1 + abs(expected))
+        for one, other in leaves:
+            np.testing.assert_allclose(one, other, atol=1e-14 * (1 + np.max(np.abs(other))))
+
+
+def test_many_variables_on_spheres_are_judged_by_the_slack_matrix():
+    """Nothing of the Hessian is below it: no negative eigenvalue at the minimum, and no such claim beside a saddle."""
+    instance = ufm.Problem(40, 1, 42, model=ufm.normalized(20.0))
+    etf = ufm.etf_start(instance)
+    found = ufm.certify(instance, etf)
+    assert found.verdict is Verdict.GLOBAL_MINIMUM
+    assert "slack matrix" in found.curvature_method
+    assert (found.smallest_eigenvalue, found.index, found.nullity) == (0.0, 0, None)
+    saddle = instance.project(etf._replace(H=-etf.H))
+    turned = ufm.certify(instance, saddle)
+    assert turned.grad_norm <= 1e-14
+    assert turned.verdict is Verdict.STRICT_SADDLE
+    assert turned.index is None

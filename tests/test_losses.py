@@ -11,6 +11,7 @@ import pytest
 import ufm
 from ufm.certify.point import examine
 from ufm.precision import exact, to_host
+from ufm.softmax import surprise
 
 K = 4
 EYE = np.eye(K)
@@ -240,3 +241,27 @@ def test_cross_entropy_of_a_product_keeps_the_digits_of_any_loss(tau):
     off = ~np.eye(6, dtype=bool)
     np.testing.assert_allclose(point.G[off], wrong / (1 + 5 * wrong) / 6, rtol=1e-14 * tau)
     np.testing.assert_allclose(np.diag(point.G), -5 * wrong / (1 + 5 * wrong) / 6, rtol=1e-14 * tau)
+
+
+def test_the_softmax_keeps_its_digits_in_every_derivative():
+    """Against the plain formulas; where all is certain, relative to the probability of an error."""
+    rng = np.random.default_rng(0)
+    with exact():
+        Y = jnp.eye(4)[:, rng.integers(0, 4, 7)]
+        Z, V = jnp.asarray(rng.standard_normal((4, 7))), jnp.asarray(rng.standard_normal((4, 7)))
+
+        def plain(Z):
+            return jnp.sum(jax.scipy.special.logsumexp(Z, axis=0) - jnp.sum(Y * Z, axis=0))
+
+        def ours(Z):
+            return jnp.sum(surprise(Z, Y, 1.0))
+
+        for derivative in (jax.grad, lambda f: lambda Z: jax.jvp(jax.grad(f), (Z,), (V,))[1]):
+            np.testing.assert_allclose(derivative(ours)(Z), derivative(plain)(Z), atol=4e-16)
+        third = [jax.jvp(lambda Z, f=f: jax.jvp(jax.grad(f), (Z,), (V,))[1], (Z,), (V,))[1] for f in (ours, plain)]
+        np.testing.assert_allclose(*third, atol=4e-15)
+
+        certain = jnp.array([[60.0], [0.0], [-20.0]])
+        gradient = jax.grad(lambda Z: surprise(Z, jnp.eye(3)[:, :1], 1.0)[0])(certain)
+        wrong = np.exp([-60.0, -80.0])
+        np.testing.assert_allclose(gradient[:, 0], [-np.sum(wrong), *wrong], rtol=1e-14)

@@ -9,8 +9,9 @@ import jax
 import numpy as np
 
 from ufm.certify.escape import descend
+from ufm.certify.point import examine
 from ufm.checks import whole
-from ufm.driver import advance, ended, typed_solver
+from ufm.driver import ended, iterated, typed_solver
 from ufm.exchangeable import exchangeable, why_not
 from ufm.minimum import minimise, proven, steepness, thin_start
 from ufm.precision import as_dtype, exact, to_host
@@ -220,7 +221,10 @@ def _solution(
         return None
     norm = float(here.grad_norm) * steep
     if isinstance(reduction, RowSpace):
-        norm = lifted_norm(problem, reduction, here.params)
+        full = dataclasses.replace(problem, d=len(reduction.Q))
+        norm = lifted_norm(full, reduction, here.params, examine(problem, here.params).grad, options.gtol)
+        if norm > options.gtol:
+            return None
     steps, value, _ = reached(state)
     return Solution(
         value=value,
@@ -269,7 +273,7 @@ def _advance_many(problems: Any, starts: Any, gtols: Any, max_steps: Any, solver
 
     def run(item: Any) -> Any:
         problem, start, gtol = item
-        return ended(advance(solver, problem, solver.init(problem, start), gtol, max_steps))
+        return ended(iterated(solver, problem, solver.init(problem, start), gtol, max_steps))
 
     if jax.default_backend() == "cpu":
         return jax.lax.map(run, (problems, starts, gtols))

@@ -18,13 +18,14 @@ from ufm.trap import trap_note
 
 POLISHED = 1e-12  # a gradient that needs no polish: what is left is rounding
 HERE = OneDevice()
+NEW = -1  # number of steps of a state of which nothing but the point is known
 COMPILED = 0.1  # seconds; less is no compilation
-_known: set[Any] = set()  # signatures of the programs that this process has compiled
+_known: dict[Any, Any] = {}  # programs that this process has compiled, with the state that each begins from
 MAX_ESCAPES = 50  # saddles that one solve may leave; each is strictly lower than the one before
 
 
 class Run(NamedTuple):
-    """Where the iteration ended; the fields of `ufm.solution.Solution`."""
+    """Where the iteration ended: fields of `ufm.solution.Solution`, and the gradient there."""
 
     value: float
     grad_norm: float
@@ -38,6 +39,11 @@ class Run(NamedTuple):
     seconds: float
     trajectory: Trajectory | None
     point: Params
+    grad: Params
+
+    def fields(self) -> dict[str, Any]:
+        """All but the gradient, which no solution keeps."""
+        return {name: value for name, value in self._asdict().items() if name != "grad"}
 
 
 class Ended(NamedTuple):
@@ -69,23 +75,27 @@ def drive(
     typed, tolerance = problem.astype(dtype), np.asarray(gtol, dtype)
     solver = typed_solver(solver, dtype)
     clock = time.perf_counter()
-    state = _init(solver, typed, place.put(point, dtype))
-    program = (place, *signature((solver, typed, state)))
-    if program not in _known:
+    first = place.put(point, dtype)
+    program = (place, *signature((solver, typed, first)))
+    compiled = program in _known
+    if not compiled:
+        _known[program] = jax.tree.map(_zeros, jax.eval_shape(solver.init, typed, first))
+    state = _begin(place, solver, typed, first, _known[program])
+    if not compiled:
         # No step is allowed yet: these calls compile, so that compile time is known apart.
         state = jax.block_until_ready(advance(solver, typed, state, tolerance, 0))
         if solver.escapes:
             place.warm(problem, point)
-        _known.add(program)
     compile_seconds, clock = time.perf_counter() - clock, time.perf_counter()
 
-    kept = [_snapshot(state, place)] if stops[:1] == [0] else []
+    kept = []
+    if stops[:1] == [0]:
+        state = advance(solver, typed, state, tolerance, 0)
+        kept.append(_snapshot(state, place))
     pending = [step for step in stops if step > 0]
     escapes, polished = 0, False
     while True:
-        state = _chunks(solver, typed, state, tolerance, max_steps, pending, kept, progress, place)
-        status = status_of(state, tolerance, max_steps)
-        assert status is not None, "a chunk loop ends only with a status"
+        state, status = _chunks(solver, typed, state, tolerance, max_steps, pending, kept, progress, place)
         far = float(state.iterate.grad_norm) > POLISHED
         if status is Status.STALLED and far and solver.escapes and dtype == np.float64 and not polished:
             polished, nearer = True, place.nearer(problem, place.get(state.iterate.params))
@@ -117,7 +127,19 @@ def drive(
         seconds=time.perf_counter() - clock,
         trajectory=_trajectory(kept) if stops else None,
         point=place.get(state.iterate.params),
+        grad=place.get(state.iterate.grad),
     )
+
+
+def _zeros(shape: jax.ShapeDtypeStruct) -> np.ndarray:
+    return np.zeros(shape.shape, shape.dtype)
+
+
+def _begin(place: OneDevice | Sharded, solver: Any, problem: Problem, params: Params, blank: Any) -> Any:
+    """A state at `params` that `advance` makes whole: one call less. Over a mesh it is whole."""
+    if isinstance(place, Sharded):
+        return _init(solver, problem, params)
+    return blank._replace(iterate=blank.iterate._replace(params=params), steps=np.full_like(blank.steps, NEW))
 
 
 def _chunks(
@@ -130,10 +152,10 @@ def _chunks(
     kept: list[Any],
     progress: Callable[[Progress], None] | None,
     place: OneDevice | Sharded,
-) -> Any:
-    """The state at which the iteration ends; takes recorded steps from `pending` and adds their points to `kept`."""
-    chunk = 64
-    while status_of(state, gtol, max_steps) is None:
+) -> tuple[Any, Status]:
+    """The state at which the iteration ends, and how; takes recorded steps from `pending`, adds points to `kept`."""
+    chunk, status = 64, None
+    while status is None:
         until = min(pending[0] if pending else max_steps, int(state.steps) + chunk, max_steps)
         began = time.perf_counter()
         state = jax.block_until_ready(advance(solver, problem, state, gtol, until))
@@ -143,8 +165,9 @@ def _chunks(
             pending.pop(0)
             kept.append(_snapshot(state, place))
         if progress is not None:
-            progress(Progress(int(state.steps), float(state.iterate.value), float(state.iterate.grad_norm)))
-    return state
+            progress(Progress(*reached(state)))
+        status = status_of(state, gtol, max_steps)
+    return state, status
 
 
 def signature(arguments: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -165,6 +188,18 @@ def _init(solver: Any, problem: Problem, params: Params) -> Any:
 
 @jax.jit
 def advance(solver: Any, problem: Problem, state: Any, gtol: Any, until: Any) -> Any:
+    """Steps until `until`, convergence, stalling or a non-finite value; a new state is initialised first."""
+    new = state.steps == NEW
+    state = jax.lax.cond(new, lambda: _strong(solver.init(problem, state.iterate.params)), lambda: state)
+    return _strong(iterated(solver, problem, state, gtol, until))
+
+
+def _strong(tree: Any) -> Any:
+    """No weak types, with which the state of the last call would need a program other than the first one's."""
+    return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), tree)
+
+
+def iterated(solver: Any, problem: Any, state: Any, gtol: Any, until: Any) -> Any:
     """Steps until `until`, convergence, stalling or a non-finite value."""
 
     def running(state: Any) -> jax.Array:

@@ -96,6 +96,14 @@ class Exchangeable:
         """f of the full point."""
         return self.data_loss(self.spectrum(params), params.b) + self.decay(params)
 
+    def value_and_gradient(self, params: Params) -> tuple[jax.Array, Params]:
+        """f and its gradient."""
+        return jax.value_and_grad(self.objective)(params)
+
+    def gradient(self, params: Params) -> Params:
+        """The gradient of f."""
+        return jax.grad(self.objective)(params)
+
     def metric(self) -> Params:
         """Weights as `Problem.metric` has them."""
         K, N = jnp.sum(self.m), jnp.sum(self.m * self.n)

@@ -31,6 +31,7 @@ from scipy.special import xlogy
 
 from ufm import tree
 from ufm.checks import as_real, untraced, whole
+from ufm.softmax import surprise
 
 
 class Loss(Protocol):
@@ -85,13 +86,9 @@ class CrossEntropy:
             raise ValueError(f"{who}: smoothing={number} is outside [0, 1). At 1 the targets carry no label.")
 
     def __call__(self, Z: jax.Array, Y: jax.Array, classes: Any = 1.0) -> jax.Array:
-        margin = Z - jnp.sum(Y * Z, axis=0)  # <= 0 where the sample is classified correctly
-        # The own margin is not always 0: a fused multiply-add may round Z differently here and in the sum.
-        # Constant in the derivative: the value does not depend on the shift.
-        shift = jax.lax.stop_gradient(jnp.max((1.0 - Y) * margin, axis=0))
-        others = jnp.sum(classes * (1.0 - Y) * jnp.exp(margin - shift), axis=0)
-        mean = jnp.sum(classes * margin, axis=0) / jnp.sum(classes * jnp.ones_like(Z), axis=0)
-        return shift + jnp.log1p(jnp.expm1(-shift) + others) - self.smoothing * mean
+        margin = classes * (Z - jnp.sum(Y * Z, axis=0))
+        mean = jnp.sum(margin, axis=0) / jnp.sum(classes * jnp.ones_like(Z), axis=0)
+        return surprise(Z, Y, classes) - self.smoothing * mean
 
     def conjugate(self, G: Any, Y: Any, classes: Any = 1.0) -> Any:
         """sum_j q_j log q_j for q = g + t in the simplex, +inf elsewhere; [C]."""
@@ -226,16 +223,16 @@ class Focal:
             raise ValueError(f"{who}: gamma={self.gamma!r} is not a finite number >= 0. Pass e.g. gamma=2.0.")
 
     def __call__(self, Z: jax.Array, Y: jax.Array) -> jax.Array:
-        surprise = CrossEntropy()(Z, Y)  # -log p_y
-        return (-jnp.expm1(-surprise)) ** self.gamma * surprise
+        nats = surprise(Z, Y, 1.0)
+        return (-jnp.expm1(-nats)) ** self.gamma * nats
 
     def margin_bound(self, m: np.ndarray, K: int) -> np.ndarray:
         """phi(m) = s^gamma log(1 + e^t), t = log(K-1) - m, s = 1/(1 + e^-t): the loss at m = z_y - mean of the others.
 
         It is attained where the other logits are equal, and no logits of this m have a smaller loss.
         """
-        surprise = np.logaddexp(0.0, np.log(K - 1.0) - np.asarray(m, float))
-        return (-np.expm1(-surprise)) ** float(self.gamma) * surprise
+        nats = np.logaddexp(0.0, np.log(K - 1.0) - np.asarray(m, float))
+        return (-np.expm1(-nats)) ** float(self.gamma) * nats
 
     def margin_slope(self, m: np.ndarray, K: int) -> np.ndarray:
         """phi'(m) = -(1 - p)^gamma [(1 - p) - gamma p log p], p = 1 / (1 + (K-1) e^-m) (T13).
@@ -243,9 +240,9 @@ class Focal:
         It has one least value: its derivative in p has the sign of 1 + 2 gamma - gamma L (1 - gamma p / (1 - p)) with
         L = -log p, which changes once, as the product of L and the bracket falls for as long as it is positive.
         """
-        surprise = np.logaddexp(0.0, np.log(K - 1.0) - np.asarray(m, float))
-        p, rest = np.exp(-surprise), -np.expm1(-surprise)
-        return -(rest ** float(self.gamma)) * (rest + float(self.gamma) * p * surprise)
+        nats = np.logaddexp(0.0, np.log(K - 1.0) - np.asarray(m, float))
+        p, rest = np.exp(-nats), -np.expm1(-nats)
+        return -(rest ** float(self.gamma)) * (rest + float(self.gamma) * p * nats)
 
     def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         """G itself: there is no conjugate, so no domain either."""

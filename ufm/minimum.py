@@ -10,7 +10,7 @@ import numpy as np
 
 from ufm.certify.escape import is_benign
 from ufm.certify.exchangeable import exchangeable_bound
-from ufm.driver import advance, drive, ended, signature, typed_solver
+from ufm.driver import drive, ended, iterated, signature, typed_solver
 from ufm.exchangeable import Exchangeable, Exchanged, exchangeable, rank, why_not
 from ufm.precision import to_host
 from ufm.problem import Params, Problem
@@ -57,7 +57,7 @@ def _by_samples(
     steep = steepness(problem, reduced)
     run = drive(reduced, thin_start(reduced, key), solver, gtol / steep, max_steps, [], progress, dtype)
     run = run._replace(grad_norm=run.grad_norm * steep, gtol=gtol)
-    return Solution(**run._asdict(), reduction=Thin(problem, thin_steps(problem), refused), lower_bound=-np.inf)
+    return Solution(**run.fields(), reduction=Thin(problem, thin_steps(problem), refused), lower_bound=-np.inf)
 
 
 def thin_start(reduced: Problem, key: Any) -> Params:
@@ -150,7 +150,7 @@ def _compiled(structure: Any, shapes: tuple[Any, ...]) -> Any:
 @jax.jit
 def minimise(problem: Exchangeable, solver: Any, gtol: Any, max_steps: Any) -> Any:
     """The state at which the solver ends from the spectral start, and a lower bound on f* from there."""
-    state = advance(solver, problem, solver.init(problem, problem.spectral_start()), gtol, max_steps)
+    state = iterated(solver, problem, solver.init(problem, problem.spectral_start()), gtol, max_steps)
     Z = problem.spectrum(state.iterate.params)
     dual = problem.dual(Z, state.iterate.params.b)
     return ended(state), exchangeable_bound(problem, state.iterate.value, Z, dual)

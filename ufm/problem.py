@@ -126,6 +126,30 @@ class Problem:
         """f(W, H, b)."""
         return self.data_loss(self.logits(params)) + self.decay(params)
 
+    def value_and_gradient(self, params: Params) -> tuple[jax.Array, Params]:
+        """f and its Euclidean gradient.
+
+        Written out along the logits: what automatic differentiation makes of W H has its gradient in H transposed, and
+        to turn it back costs as much as the product at few classes.
+        """
+        value, G = jax.value_and_grad(self.data_loss)(self.logits(params))
+        b = None if params.b is None else jnp.sum(G, axis=1)
+        if self.merged:
+            G = G / jnp.sqrt(jnp.asarray(self.sizes, G.dtype))
+        W, H = self._pulled_back(params.W, params.H, G)
+        decay, own = jax.value_and_grad(self.decay)(params)
+        return value + decay, jax.tree.map(jnp.add, Params(W, H, b), own)
+
+    def _pulled_back(self, W: Any, H: Any, G: jax.Array) -> tuple[Any, Any]:
+        """The gradient in W and H of <G, logits>, with G held fixed."""
+        if isinstance(self.model, Bilinear):
+            return self.tau * (G @ H.T), self.tau * (W.T @ G)
+        return jax.vjp(self.model.logits, W, H)[1](G)
+
+    def gradient(self, params: Params) -> Params:
+        """The Euclidean gradient of f."""
+        return self.value_and_gradient(params)[1]
+
     def decay(self, params: Params) -> Any:
         """lam_W/2 |W|^2 + lam_H/2 |H|^2 + lam_b/2 |b|^2, of the blocks that decay."""
         terms = [
@@ -162,6 +186,13 @@ class Problem:
     def euclidean(self) -> bool:
         """The same with logits tau W H: the model of the duality and of the spectra."""
         return self.flat and not self.model.deep
+
+    @property
+    def rotates(self) -> bool:
+        """One W and H, both in spaces that every rotation of R^d maps onto themselves."""
+        return not self.model.deep and all(
+            space is not None and space.rotates for space in (self.model.W, self.model.H)
+        )
 
     @property
     def coercive(self) -> bool:

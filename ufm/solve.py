@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from ufm.certify.point import examine
+from ufm.certify.point import examine, max_abs
 from ufm.checks import positive, whole
 from ufm.driver import drive
 from ufm.minimum import minimum
@@ -89,7 +89,7 @@ def solve(
             if narrow is not None:
                 return _in_row_space(problem, point, narrow, solver, gtol, max_steps, stops, progress, dtype)
             run = drive(problem, point, solver, gtol, max_steps, stops, progress, dtype, place)
-            return Solution(**run._asdict(), reduction=Full(problem, full), lower_bound=-np.inf)
+            return Solution(**run.fields(), reduction=Full(problem, full), lower_bound=-np.inf)
         return minimum(problem, key, solver, gtol, max_steps, progress, dtype)
 
 
@@ -100,24 +100,32 @@ def _in_row_space(
     thinner = dataclasses.replace(problem, d=problem.K)
     sharper = gtol / problem.K**0.5  # an entry of a lifted gradient is at most the length of a column
     run = drive(thinner, narrow.start(start), solver, sharper, max_steps, list(stops), progress, dtype)
-    norm = lifted_norm(thinner, narrow, run.point)
-    status = Status.CONVERGED if norm <= gtol else run.status
+    norm = lifted_norm(problem, narrow, run.point, run.grad, gtol)
+    # Where lifting rounds the gradient away from what it was, no step would lower it.
+    ended = Status.STALLED if run.status is Status.CONVERGED else run.status
+    status = Status.CONVERGED if norm <= gtol else ended
     text = message(status, run.steps, run.value, norm, gtol, max_steps, dtype, problem.loss.convex)
-    path = None if run.trajectory is None else _lifted(problem, thinner, start, run.trajectory, narrow)
+    path = None if run.trajectory is None else _lifted(problem, thinner, start, run.trajectory, narrow, gtol)
     run = run._replace(grad_norm=norm, gtol=gtol, status=status, message=text, trajectory=path)
-    return Solution(**run._asdict(), reduction=narrow, lower_bound=-np.inf)
+    return Solution(**run.fields(), reduction=narrow, lower_bound=-np.inf)
 
 
-def lifted_norm(thinner: Problem, narrow: RowSpace, point: Params) -> float:
-    """The infinity norm of the gradient in d dimensions."""
-    grad = narrow.lift(examine(thinner, point).grad)
-    return max(float(np.max(np.abs(leaf))) for leaf in jax.tree.leaves(grad))
+def lifted_norm(problem: Problem, narrow: RowSpace, point: Params, grad: Params, gtol: float) -> float:
+    """The infinity norm of the gradient of `problem` at the lifted point; `grad` is that in the row space."""
+    norm = max_abs(narrow.lift(grad))
+    # Lifting rounds W and H, which the decays multiply: no matter, unless they are out of all proportion.
+    weighted = max(float(problem.lam_W) * np.max(np.abs(point.W)), float(problem.lam_H) * np.max(np.abs(point.H)))
+    if problem.d * np.finfo(point.H.dtype).eps * weighted <= 1e-2 * max(norm, gtol):
+        return norm
+    return examine(problem, narrow.lift(point)).grad_norm
 
 
-def _lifted(problem: Problem, thinner: Problem, start: Params, path: Trajectory, narrow: RowSpace) -> Trajectory:
+def _lifted(
+    problem: Problem, thinner: Problem, start: Params, path: Trajectory, narrow: RowSpace, gtol: float
+) -> Trajectory:
     """The recorded points in d dimensions; before its first step the solve is at the start itself."""
     there = [jax.tree.map(lambda x, t=t: x[t], path.params) for t in range(path.steps.size)]
-    norms = np.array([lifted_norm(thinner, narrow, point) for point in there])
+    norms = np.array([lifted_norm(problem, narrow, point, examine(thinner, point).grad, gtol) for point in there])
     points, value = [narrow.lift(point) for point in there], path.value.copy()
     if path.steps[0] == 0:
         points[0] = jax.tree.map(lambda x: np.asarray(x, path.params.H.dtype), start)

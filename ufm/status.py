@@ -1,5 +1,6 @@
 """How a solve can end, and what to do about it."""
 
+import math
 from enum import IntEnum
 from typing import Any
 
@@ -17,13 +18,14 @@ class Status(IntEnum):
 
 def status_of(state: Any, gtol: Any, max_steps: int) -> Status | None:
     """How the solve ended at this state; None while it has not."""
-    if not (np.isfinite(state.iterate.value) and np.isfinite(state.iterate.grad_norm)):
+    steps, value, grad_norm = reached(state)
+    if not (math.isfinite(value) and math.isfinite(grad_norm)):
         return Status.NONFINITE
-    if state.iterate.grad_norm <= gtol:
+    if grad_norm <= gtol:
         return Status.CONVERGED
     if bool(state.stalled):
         return Status.STALLED
-    return Status.MAX_STEPS if int(state.steps) >= max_steps else None
+    return Status.MAX_STEPS if steps >= max_steps else None
 
 
 def reached(state: Any) -> tuple[int, float, float]:

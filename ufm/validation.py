@@ -229,6 +229,8 @@ def check_params(problem: Problem, params: Any, who: str, dtype: Any = np.float6
 
 def _inside(problem: Problem, params: Params, who: str) -> Params:
     """`params` moved onto the model's spaces by what is rounding, or a ValueError."""
+    if problem.flat:
+        return params
     with np.errstate(all="ignore"):
         there = problem.project(params)
     for name, block, moved in zip(Params._fields, params, there, strict=True):

@@ -10,7 +10,9 @@ import numpy as np
 
 from ufm.certify.curvature import curvature
 from ufm.certify.escape import escape_direction
+from ufm.certify.frame import Frame, frame_of
 from ufm.certify.kinks import BELOW, kinks, returned
+from ufm.certify.minorant import EPS
 from ufm.certify.point import Point, check_finite, dual_ratio, examine
 from ufm.certify.relaxation import lower_bound
 from ufm.certify.spectrum import Curvature
@@ -118,9 +120,10 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
     gtol, gap_tolerance = positive(gtol, "gtol", "certify"), positive(gap_tolerance, "gap_tolerance", "certify")
     point = examine(problem, check_params(problem, params, "certify"))
     check_finite(point, "certify")
-    bound = lower_bound(problem, point)
-    second = curvature(problem, point, critical=point.grad_norm <= gtol)
-    escape = escape_direction(problem, point)
+    frame = frame_of(problem, point)
+    bound = lower_bound(problem, point, frame)
+    second = curvature(problem, point, point.grad_norm <= gtol, frame)
+    escape = escape_direction(problem, point, frame)
     gap = float(point.value - bound.value)
     verdict, reason = _judge(point, gap, bound.method, second, escape.curvature, gtol, gap_tolerance)
     if isinstance(problem.model, DeepReLU):
@@ -130,7 +133,7 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
         reason=reason if verdict is Verdict.NOT_CRITICAL else reason + _inward(problem, point),
         value=point.value,
         grad_norm=point.grad_norm,
-        **_first_order(problem, point),
+        **_first_order(problem, point, frame),
         lower_bound=float(bound.value),
         bound_method=bound.method,
         gap=gap,
@@ -150,21 +153,34 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
     )
 
 
-def _first_order(problem: Problem, point: Point) -> dict[str, float]:
+def _first_order(problem: Problem, point: Point, frame: Frame | None) -> dict[str, float]:
     """The gradient's blocks and, with decay on all matrices, what T1 says of critical points."""
     sizes = [max((float(np.max(np.abs(x))) for x in jax.tree.leaves(block)), default=np.nan) for block in point.grad]
     found = dict(zip(("grad_W", "grad_H", "grad_b"), sizes, strict=True))
-    if not problem.euclidean:
+    if not problem.euclidean or frame is None:
         return {**found, "balance": _deep_balance(problem, point), "nuclear_excess": np.nan, "dual_ratio": np.nan}
     W, H, _ = point.params
     lam_W, lam_H = float(problem.lam_W), float(problem.lam_H)
-    nuclear = float(problem.tau) * float(np.sum(np.linalg.svd(W @ H, compute_uv=False)))
+    # Of a wide matrix the small factor of its QR decomposition has the singular values.
+    nuclear = float(problem.tau) * float(np.sum(np.linalg.svd(np.linalg.qr((W @ H).T, mode="r"), compute_uv=False)))
     return {
         **found,
-        "balance": float(np.linalg.norm(lam_W * W.T @ W - lam_H * H @ H.T)),
+        "balance": _balance(problem, point, frame),
         "nuclear_excess": float(lam_W * np.sum(W**2) + lam_H * np.sum(H**2)) / 2 - float(problem.nu) * nuclear,
         "dual_ratio": dual_ratio(problem, point),
     }
+
+
+def _balance(problem: Problem, point: Point, frame: Frame) -> float:
+    """|lam_W W^T W - lam_H H H^T|_F. Features add the square of their deviation to that of the means."""
+    W, H, _ = point.params
+    if frame.deviation**2 <= EPS * np.sum(H**2):
+        W, H, _ = frame.means
+    columns = np.hstack([W.T, H])
+    if columns.shape[1] < problem.d:  # in coordinates of their own space, where the matrix is smaller
+        columns = np.asarray(np.linalg.qr(columns, mode="r"))
+    signed = np.repeat([float(problem.lam_W), -float(problem.lam_H)], [problem.K, H.shape[1]])
+    return float(np.linalg.norm((columns * signed) @ columns.T))
 
 
 def _deep_balance(problem: Problem, point: Point) -> float:

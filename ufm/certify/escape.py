@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from ufm.certify.bounds import has_both_decays, local_bound
+from ufm.certify.frame import Frame, frame_of
 from ufm.certify.point import (
     Point,
     along,
@@ -22,6 +23,7 @@ from ufm.certify.slack import Lowest, lowest_slack
 from ufm.certify.spectrum import tangent_eigenpair
 from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
+from ufm.reduction import lift_params, merge
 
 NOTHING = 1e-8  # the length of the tangent part of a unit vector that is rounding
 NEAR = 1e-11  # times 1 + |f|: a point proven to be this near to f* is not left
@@ -39,27 +41,46 @@ class Escape(NamedTuple):
     predicted: float
 
 
-def escape_direction(problem: Problem, point: Point) -> Escape:
+def escape_direction(problem: Problem, point: Point, frame: Frame | None = None) -> Escape:
     """(u e^T, e v^T) with e orthogonal to the rows of W and to the features, (u, v) lowest in the slack matrix.
 
     Where such an e exists it is an exact eigenvector of the Hessian; elsewhere e is the nearest to that. The curvature
-    returned is measured, so it can be trusted anywhere. Only its sign is a claim. Of a deep model it is the lowest
-    direction that Lanczos finds.
+    returned is measured, so it can be trusted anywhere (at a collapsed point, on the group means, where it is the
+    same). Only its sign is a claim. Of a deep model it is the lowest direction that Lanczos finds.
 
+    Args:
+        frame: `frame_of(problem, point)` where it is known already.
     Source:
         Zhu et al. (NeurIPS 2021), proof of Theorem 3.2, for the direction with decays; the eigenpair, and 1.3 of the
         theory reference for spheres, are derived for this project.
     """
     if problem.model.deep:
         return lanczos_direction(problem, point)
-    W, H, b = point.params
-    # With decays the block of unequal sizes is balanced first, so that a small one counts.
-    spread = H @ H.T if W is None else _weight(problem.lam_W) * W.T @ W + _weight(problem.lam_H) * H @ H.T
-    e = np.linalg.eigh(spread)[1][:, 0]
-    u, v, predicted = _lowest_with_decays(problem, point) if problem.euclidean else lowest_slack(problem, point)
-    W_part = None if u is None else np.outer(u, e)
+    frame = frame_of(problem, point) if frame is None else frame
+    if frame is None:
+        return _escape_fixed(problem, point)
+    collapsed = frame.collapsed and not problem.merged
+    small, at = (frame.problem, frame.point) if frame.collapsed else (problem, point)
+    u, v, predicted = _lowest_with_decays(small, at) if problem.euclidean else lowest_slack(small, at)
+    assert u is not None, "W rotates, so it moves"
+    W, H, b = frame.means if collapsed else point.params
     bias = None if b is None else np.zeros_like(b)
-    direction, curvature = _measured(problem, point, Params(W_part, np.outer(e, v), bias))
+    e, there = frame.spare, merge(problem) if collapsed else problem
+    direction, curvature = _measured(
+        there, Params(W, H, b), point.ambient, Params(np.outer(u, e), np.outer(e, v), bias)
+    )
+    return Escape(lift_params(problem, direction) if collapsed else direction, curvature, predicted)
+
+
+def _escape_fixed(problem: Problem, point: Point) -> Escape:
+    """The same where rotations are not free: features alone, a fixed W, features >= 0."""
+    W, H, b = point.params
+    e = np.linalg.eigh(H @ H.T if W is None else _weight(problem.lam_W) * W.T @ W + _weight(problem.lam_H) * H @ H.T)[1]
+    u, v, predicted = lowest_slack(problem, point)
+    direction = Params(
+        None if u is None else np.outer(u, e[:, 0]), np.outer(e[:, 0], v), None if b is None else np.zeros_like(b)
+    )
+    direction, curvature = _measured(problem, point.params, point.ambient, direction)
     return Escape(direction, curvature, predicted)
 
 
@@ -131,15 +152,15 @@ def lanczos_direction(problem: Problem, point: Point) -> Escape:
     return Escape(unpack(pair.vector), pair.value, np.nan)
 
 
-def _measured(problem: Problem, point: Point, direction: Params) -> tuple[Params, float]:
-    """The tangent part of `direction` as a unit vector, and the curvature along it."""
-    inside = problem.tangent(point.params, point.ambient, direction)
+def _measured(problem: Problem, params: Params, ambient: Params, direction: Params) -> tuple[Params, float]:
+    """The tangent part of `direction` as a unit vector, and the curvature along it; ambient matters on H >= 0 alone."""
+    inside = problem.tangent(params, ambient, direction)
     size = length(inside)
     if size <= NOTHING:
         return jax.tree.map(lambda x: 0.0 * x, direction), np.nan
     unit = jax.tree.map(lambda x: x / size, inside)
     with exact():
-        image = to_host(hessian_product(problem.astype(np.float64), as_float64(point.params), unit))
+        image = to_host(hessian_product(problem.astype(np.float64), as_float64(params), unit))
     return unit, sum(jax.tree.leaves(jax.tree.map(lambda x, y: float(np.sum(x * y)), unit, image)))
 
 

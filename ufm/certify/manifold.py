@@ -20,7 +20,7 @@ from ufm.certify.spectrum import DENSE, Curvature, hidden_columns, scales, symme
 from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
 from ufm.reduction import lift_params, merge, merge_params
-from ufm.spaces import Columns, Nonnegative
+from ufm.spaces import Columns, Euclidean, Nonnegative
 
 
 class _Core(NamedTuple):
@@ -35,13 +35,15 @@ def manifold_curvature(problem: Problem, point: Point, critical: bool) -> Curvat
     """The spectrum of the Riemannian Hessian at `point`, as much of it as is affordable."""
     core = _core(problem, point)
     if core is not None and core.problem.dimension() <= DENSE:
-        spectrum = np.sort(np.concatenate([_tangent_spectrum(core.problem, core.point.params), *_deviations(core)]))
+        within = zip(deviations(core.problem, core.point), problem.sizes, strict=True)
+        parts = [tangent_spectrum(core.problem, core.point.params), *[np.repeat(x, size - 1) for x, size in within]]
+        spectrum = np.sort(np.concatenate(parts))
         method, dropped = f"merged groups and deviations within them (core {core.problem.dimension()})", core.dropped
     elif problem.dimension() <= DENSE:
-        spectrum, dropped = _tangent_spectrum(problem, point.params), 0.0
+        spectrum, dropped = tangent_spectrum(problem, point.params), 0.0
         method = f"dense, on the tangent space ({spectrum.size} of {problem.dimension()})"
     else:
-        return _lanczos(problem, point, critical)
+        return lanczos(problem, point, critical)
     largest = float(np.max(np.abs(spectrum))) if spectrum.size else 0.0
     zero = _tolerance(problem, point, largest, spectrum.size, dropped, critical)
     return Curvature(
@@ -57,11 +59,11 @@ def manifold_curvature(problem: Problem, point: Point, critical: bool) -> Curvat
     )
 
 
-def _lanczos(problem: Problem, point: Point, critical: bool) -> Curvature:
+def lanczos(problem: Problem, point: Point, critical: bool) -> Curvature:
     """The smallest eigenvalue only."""
     dimension = problem.dimension()
     top = tangent_eigenpair(problem, point, sign=-1.0, steps=20, tolerance=1e-2)
-    low = tangent_eigenpair(problem, point, steps=max(50, min(300, 10_000_000 // dimension)))
+    low = tangent_eigenpair(problem, point, steps=affordable(dimension))
     zero = _tolerance(problem, point, 0.0 if top is None else -top.value, dimension, 0.0, critical)
     return Curvature(
         smallest=np.nan if low is None else low.value,
@@ -74,6 +76,11 @@ def _lanczos(problem: Problem, point: Point, critical: bool) -> Curvature:
         method=f"Lanczos on the tangent space ({dimension})" + _face(problem),
         weak=_weak(problem, point, zero),
     )
+
+
+def affordable(dimension: int) -> int:
+    """Lanczos steps: the basis stays below 80 MB, but at least 50."""
+    return max(50, min(300, 10_000_000 // dimension))
 
 
 def _tolerance(problem: Problem, point: Point, largest: float, dimension: int, dropped: float, critical: bool) -> float:
@@ -102,19 +109,21 @@ def _core(problem: Problem, point: Point) -> _Core | None:
     return _Core(merged, examine(merged, merged.project(means)), dropped)
 
 
-def _deviations(core: _Core) -> list[np.ndarray]:
-    """The eigenvalues of the deviations within each group."""
-    problem, H = core.problem, core.point.params.H
+def deviations(problem: Problem, point: Point) -> list[np.ndarray]:
+    """The eigenvalues of the deviations within each group of a merged problem; each occurs n_c - 1 times."""
+    H = point.params.H
     space, (_, columns) = problem.model.H, problem.columns()
     decay = float(problem.lam_H) if space.decays else 0.0
-    stiffness = decay - np.asarray(space.multiplier(H, core.point.ambient.H, columns))
-    slopes = logit_slopes(problem, core.point.params)
-    bent = np.einsum("jka,jkl,jlb->jab", slopes, loss_hessians(problem, core.point.params), slopes)
+    stiffness = decay - np.asarray(space.multiplier(H, point.ambient.H, columns))
+    slopes = logit_slopes(problem, point.params)
+    bent = np.einsum("jka,jkl,jlb->jab", slopes, loss_hessians(problem, point.params), slopes) / problem.N
+    blocks = bent + stiffness[:, None, None] * np.eye(problem.d)
+    if isinstance(space, Euclidean):
+        return list(np.linalg.eigvalsh(blocks))
     found = []
-    for c, size in enumerate(problem.sizes):
-        block = bent[c] / problem.N + stiffness[c] * np.eye(problem.d)
-        free = _free(space, H[:, c] / size**0.5, core.point.ambient.H[:, c], size)
-        found += [np.linalg.eigvalsh(free.T @ block @ free)] * (size - 1)
+    for block, c, size in zip(blocks, range(problem.C), problem.sizes, strict=True):
+        free = _free(space, H[:, c] / size**0.5, point.ambient.H[:, c], size)
+        found.append(np.linalg.eigvalsh(free.T @ block @ free))
     return found
 
 
@@ -129,7 +138,7 @@ def _free(space: Any, h: np.ndarray, g: np.ndarray, size: int) -> np.ndarray:
     return vectors[:, values > 0.5]
 
 
-def _tangent_spectrum(problem: Problem, params: Params) -> np.ndarray:
+def tangent_spectrum(problem: Problem, params: Params) -> np.ndarray:
     """The eigenvalues on the tangent space: what is normal to it is moved beyond them, and left out."""
     with exact():
         rows, inside = to_host(_projected_rows(problem.astype(np.float64), as_float64(params)))
@@ -143,7 +152,7 @@ def _tangent_spectrum(problem: Problem, params: Params) -> np.ndarray:
 def _projected_rows(problem: Problem, params: Params) -> tuple[jax.Array, jax.Array]:
     """The Hessian between two projections on the tangent space, and the projection, both as matrices."""
     flat, unravel = ravel_pytree(params)
-    ambient, product = jax.linearize(jax.grad(problem.objective), params)
+    ambient, product = jax.linearize(problem.gradient, params)
 
     def row(x: jax.Array) -> tuple[jax.Array, jax.Array]:
         inside = problem.tangent(params, ambient, unravel(x))

@@ -27,7 +27,7 @@ class Point(NamedTuple):
     @property
     def grad_norm(self) -> float:
         """Infinity norm of the gradient."""
-        return max(float(np.max(np.abs(leaf))) for leaf in jax.tree.leaves(self.grad))
+        return max_abs(self.grad)
 
 
 def examine(problem: Problem, params: Params) -> Point:
@@ -70,7 +70,7 @@ def value_at(problem: Problem, params: Params) -> jax.Array:
 @jax.jit
 def hessian_product(problem: Problem, params: Params, direction: Params) -> Params:
     """Riemannian Hessian of f at `params` times the tangent part of `direction`."""
-    ambient, product = jax.linearize(jax.grad(problem.objective), params)
+    ambient, product = jax.linearize(problem.gradient, params)
     inside = problem.tangent(params, ambient, direction)
     bend = problem.bend(params, ambient, inside)
     return problem.tangent(params, ambient, jax.tree.map(jax.numpy.subtract, product(inside), bend))
@@ -80,6 +80,11 @@ def hessian_product(problem: Problem, params: Params, direction: Params) -> Para
 def along(problem: Problem, params: Params, direction: Params, length: float) -> Params:
     """The point of the model that is reached from `params` along length * direction."""
     return problem.retract(params, direction, length)
+
+
+def max_abs(params: Params) -> float:
+    """The infinity norm over all blocks."""
+    return max(float(np.max(np.abs(x))) for x in jax.tree.leaves(params))
 
 
 def length(params: Params) -> float:
@@ -116,7 +121,7 @@ def hessian_operator(problem: Problem, params: Params) -> tuple[Callable[[np.nda
 
 @jax.jit
 def _examine(problem: Problem, params: Params) -> Any:
-    value, ambient = jax.value_and_grad(problem.objective)(params)
+    value, ambient = problem.value_and_gradient(params)
     grad = problem.tangent(params, ambient, ambient)
     logits = problem.logits(params)
     Z = logits if params.b is None else logits - params.b[:, None]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ufm.certify.bounds import has_both_decays, is_closed, local_bound
+from ufm.certify.frame import Frame, frame_of
 from ufm.certify.minorant import LowerBound
 from ufm.certify.point import Point, examine
 from ufm.models import Bilinear
@@ -18,18 +19,22 @@ LARGEST = 300  # rows and columns of the logits up to which a relaxation is solv
 LARGEST_ALONE = 60  # samples of features alone up to which it is
 
 
-def lower_bound(problem: Problem, point: Point) -> LowerBound:
+def lower_bound(problem: Problem, point: Point, frame: Frame | None = None) -> LowerBound:
     """A lower bound on the global minimum.
 
     Near a global minimum the candidates at the point close the gap to rounding. Elsewhere the problem is solved where
     its landscape is benign, with one column a group and as many dimensions as that takes, and the bound is taken
     there: it depends on the problem only. Where d is below the rank of that minimum a gap remains, and likewise on
     spheres that ask for it. A bound is rigorous wherever it is taken: how the solve ends does not matter.
+
+    Args:
+        frame: `frame_of(problem, point)` where it is known already.
     """
     best = local_bound(problem, point)
     if is_closed(point, best) or not problem.loss.convex or problem.model.deep:  # deep: the best is the same anywhere
         return best
-    for name, relaxed, start in _relaxations(problem):
+    frame = frame_of(problem, point) if frame is None else frame
+    for name, relaxed, start in _relaxations(problem, frame):
         solution = solve(relaxed, start=start, gtol=1e-12 if has_both_decays(problem) else 1e-14)
         if not np.isfinite(solution.value):
             continue
@@ -38,7 +43,7 @@ def lower_bound(problem: Problem, point: Point) -> LowerBound:
     return best
 
 
-def _relaxations(problem: Problem) -> Iterator[tuple[str, Problem, Params | None]]:
+def _relaxations(problem: Problem, frame: Frame | None) -> Iterator[tuple[str, Problem, Params | None]]:
     """Problems whose minimum is at most f*, each with a start that leads to it (None: any)."""
     model, size = problem.model, min(problem.K, problem.C)
     if not model.classifier:
@@ -59,7 +64,16 @@ def _relaxations(problem: Problem) -> Iterator[tuple[str, Problem, Params | None
         yield "one feature a group", merged, None
     else:
         # Critical points have rank <= min(K, C) (unless a multiplier is zero), so that a spare dimension is left.
-        yield "semidefinite relaxation", dataclasses.replace(merged, d=size + 1), None
+        yield "semidefinite relaxation", dataclasses.replace(merged, d=size + 1), _padded(frame, size + 1)
+
+
+def _padded(frame: Frame | None, d: int) -> Params | None:
+    """The collapsed point in d dimensions: beside the relaxed minimum if it is one, and otherwise left by the solve."""
+    if frame is None or not frame.collapsed or frame.problem.d > d:
+        return None
+    W, H, b = frame.point.params
+    more = (0, d - frame.problem.d)
+    return frame.problem.project(Params(np.pad(W, ((0, 0), more)), np.pad(H, (more, (0, 0))), b))
 
 
 def _orthogonal(problem: Problem) -> Params:

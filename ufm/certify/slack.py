@@ -147,17 +147,24 @@ def lowest_slack(problem: Problem, point: Point) -> Lowest:
     return Lowest(vector[:rows] if rows else None, vector[rows:], value)
 
 
-def _entries(problem: Problem, point: Point) -> tuple[np.ndarray, np.ndarray | None]:
-    """The diagonal of Q, and what is off it: [K, N] from W to features, [N, N] among features, None with a fixed W."""
+def multipliers(problem: Problem, point: Point) -> tuple[np.ndarray, np.ndarray]:
+    """lam - a of the rows of W (none where W does not move or is not there), and lam - b of the features."""
     model, (rows, columns) = problem.model, problem.columns()
     W, H, _ = point.params
     right = _diagonal(model.H, problem.lam_H, H, point.ambient.H, columns)
-    if W is None:
+    if W is None or (not model.W.decays and model.W.shell(rows) is None):  # features alone, or W is fixed
+        return np.empty(0), right
+    return _diagonal(model.W, problem.lam_W, W.T, point.ambient.W.T, rows), right
+
+
+def _entries(problem: Problem, point: Point) -> tuple[np.ndarray, np.ndarray | None]:
+    """The diagonal of Q, and what is off it: [K, N] from W to features, [N, N] among features, None with a fixed W."""
+    left, right = multipliers(problem, point)
+    if point.params.W is None:
         coupling = float(problem.tau) * sample_gradient(problem, point)
         return right, coupling + coupling.T
-    if not model.W.decays and model.W.shell(rows) is None:  # W is fixed
+    if not left.size:
         return right, None
-    left = _diagonal(model.W, problem.lam_W, W.T, point.ambient.W.T, rows)
     return np.concatenate([left, right]), float(problem.tau) * sample_gradient(problem, point)
 
 

@@ -157,13 +157,15 @@ class TrustRegion:
     def _solved(self, problem: Problem, state: NewtonState, metric: Params, size: Any) -> tuple[Move, jax.Array]:
         """The step by conjugate gradients in the region, and the Hessian-vector products that it took."""
         here = state.iterate
-        ambient, product = jax.linearize(jax.grad(problem.objective), here.params)
+        ambient, product = jax.linearize(problem.gradient, here.params)
 
         def hessian(direction: Params) -> Params:
             bend = problem.bend(here.params, ambient, direction)
             return problem.tangent(here.params, ambient, jax.tree.map(jnp.subtract, product(direction), bend))
 
-        cg = _truncated_cg(hessian, here.grad, metric, size, state.radius, self.forcing, self.max_products)
+        # A step that did not help at rounding level was led by the rounding on the zero modes: ask for less.
+        looser = 30.0 ** state.idle.astype(here.value.dtype)
+        cg = _truncated_cg(hessian, here.grad, metric, size, state.radius, self.forcing, looser, self.max_products)
         slope = tree.dot(here.grad, cg.step)
         # decrease = -slope - curvature/2 is summed along the way, where nothing cancels.
         move = Move(cg.step, jnp.sqrt(cg.step2), slope, -2 * (cg.decrease + slope), cg.bounded)
@@ -199,7 +201,7 @@ class _CG(NamedTuple):
 
 
 def _truncated_cg(
-    hessian: Any, grad: Params, metric: Params, size: Any, radius: Any, forcing: Any, max_products: Any
+    hessian: Any, grad: Params, metric: Params, size: Any, radius: Any, forcing: Any, looser: Any, max_products: Any
 ) -> _CG:
     """Approximate minimiser of <g, s> + <s, Hess s>/2 over <s, metric s> <= radius^2; size = |x| in the metric."""
     inverse = jax.tree.map(lambda m: 1.0 / m, metric)
@@ -208,7 +210,8 @@ def _truncated_cg(
     eps = jnp.finfo(rho.dtype).eps
     # The gradient contains metric * x, so it carries rounding of eps * size in this norm; asking for less magnifies
     # that rounding on the zero modes.
-    relative = jnp.maximum(jnp.minimum(forcing, rho**0.25), eps ** (1 / 3))
+    floor = eps ** (1 / 3)
+    relative = jnp.maximum(jnp.minimum(forcing, looser * jnp.maximum(rho**0.25, floor)), floor)
     target = jnp.maximum(rho * relative**2, (10 * eps * size) ** 2)
     # At a gradient g the symmetries of f have curvature up to |g|, of either sign: no way down, no Newton step.
     zero_mode = 10 * eps + jnp.minimum(1e-6, jnp.sqrt(rho))

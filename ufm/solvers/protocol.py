@@ -49,6 +49,6 @@ class Solver(Protocol):
 
 def evaluate(problem: Problem, params: Params) -> Iterate:
     """Value and gradient of the full objective at `params`, the gradient in the tangent space of the model."""
-    value, ambient = jax.value_and_grad(problem.objective)(params)
+    value, ambient = problem.value_and_gradient(params)
     grad = problem.tangent(params, ambient, ambient)
     return Iterate(params, value, grad, tree.max_abs(grad))
