@@ -20,7 +20,8 @@ POLISHED = 1e-12  # a gradient that needs no polish: what is left is rounding
 HERE = OneDevice()
 NEW = -1  # number of steps of a state of which nothing but the point is known
 COMPILED = 0.1  # seconds; less is no compilation
-_known: dict[Any, Any] = {}  # programs that this process has compiled, with the state that each begins from
+_known: dict[Any, Any] = {}  # programs that this process has compiled, with the shapes of the states
+SMALL = 10_000  # variables up to which a call costs more than to hand over an empty state
 MAX_ESCAPES = 50  # saddles that one solve may leave; each is strictly lower than the one before
 
 
@@ -79,7 +80,7 @@ def drive(
     program = (place, *signature((solver, typed, first)))
     compiled = program in _known
     if not compiled:
-        _known[program] = jax.tree.map(_zeros, jax.eval_shape(solver.init, typed, first))
+        _known[program] = jax.eval_shape(solver.init, typed, first)
     state = _begin(place, solver, typed, first, _known[program])
     if not compiled:
         # No step is allowed yet: these calls compile, so that compile time is known apart.
@@ -131,14 +132,11 @@ def drive(
     )
 
 
-def _zeros(shape: jax.ShapeDtypeStruct) -> np.ndarray:
-    return np.zeros(shape.shape, shape.dtype)
-
-
-def _begin(place: OneDevice | Sharded, solver: Any, problem: Problem, params: Params, blank: Any) -> Any:
-    """A state at `params` that `advance` makes whole: one call less. Over a mesh it is whole."""
-    if isinstance(place, Sharded):
+def _begin(place: OneDevice | Sharded, solver: Any, problem: Problem, params: Params, shapes: Any) -> Any:
+    """A state at `params`; of a small problem one that `advance` makes whole, which spares a call."""
+    if isinstance(place, Sharded) or problem.dimension() > SMALL:
         return _init(solver, problem, params)
+    blank = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
     return blank._replace(iterate=blank.iterate._replace(params=params), steps=np.full_like(blank.steps, NEW))
 
 
