@@ -5,6 +5,7 @@ import functools
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import optax
 import pytest
 
 import ufm
+from ufm.solve import default_solver
+from ufm.sweep.case import explicit
 from ufm.sweep.describe import canonical, describe, parse
 from ufm.sweep.export import export, to_pandas, to_xarray
 from ufm.sweep.grid import Axis, coordinates, labels
@@ -70,6 +73,19 @@ def test_an_explicit_list_of_points():
 def test_a_name_reaches_what_a_problem_a_solver_or_a_start_takes(base, name, value, read):
     (case,) = ufm.grid(base, [{name: value}]).cases
     assert read(case) == value
+
+
+def test_a_default_solver_is_that_of_solve_and_follows_the_problem():
+    """Until something inside of it is named; written out it is the same configuration."""
+    relu = replace(BASE, loss=ufm.MSE(), model=ufm.DeepReLU((3,)), lam_b=None)
+    cases = ufm.grid(BASE, problem=[BASE, relu]).cases
+    assert [case.solver for case in cases] == [None, None]
+    assert [type(explicit(case).solver) for case in cases] == [ufm.TrustRegion, ufm.LBFGS]
+    assert [type(default_solver(case.problem)) for case in cases] == [ufm.TrustRegion, ufm.LBFGS]
+    assert canonical(explicit(cases[0])) == canonical(ufm.Case(BASE, solver=ufm.TrustRegion()))
+    (named,) = ufm.grid(relu, memory=[7]).cases
+    assert isinstance(named.solver, ufm.LBFGS)
+    assert named.solver.memory == 7
 
 
 def test_a_whole_part_is_set_before_what_is_inside():

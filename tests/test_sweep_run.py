@@ -15,6 +15,7 @@ import pytest
 import ufm
 from ufm.precision import exact
 from ufm.sweep import rows as rows_module
+from ufm.sweep.case import explicit
 from ufm.sweep.describe import canonical
 from ufm.sweep.results import NOT_RUN
 from ufm.sweep.rows import FAILED, OUT_OF_MEMORY, WORKER_DIED, failed_row
@@ -105,11 +106,11 @@ def test_rows_are_what_solve_and_certify_say(tmp_path):
 
 
 def test_neither_the_filling_nor_the_neighbours_change_a_bit():
-    asked = GRID.cases[:3]
-    strict = replace(GRID.cases[3], gtol=1e-20)  # below rounding, an error of its own
-    alone = replace(GRID.cases[3], max_steps=1)  # more than a call for many does: it ends in a solve of its own
+    *asked, last = map(explicit, GRID.cases[:4])
+    strict = replace(last, gtol=1e-20)  # below rounding, an error of its own
+    short = replace(last, max_steps=1)
     ends = [ufm.solve(c.problem, c.key, reduce=False) for c in asked]
-    for neighbours in ((), (ufm.Case(BASE, 1, start_that_raises), alone), (strict,)):
+    for neighbours in ((), (explicit(ufm.Case(BASE, 1, start_that_raises)),), (strict,)):
         with exact():
             found = together([*neighbours, *asked], 5)
         assert found[: len(neighbours)] == [None] * len(neighbours)
@@ -117,7 +118,7 @@ def test_neither_the_filling_nor_the_neighbours_change_a_bit():
             assert solution is not None
             assert (solution.value, solution.steps) == (end.value, end.steps)
             np.testing.assert_array_equal(solution.params.H, end.params.H)
-    rows = rows_module.run_chunk([strict, alone, *asked], 5)
+    rows = rows_module.run_chunk([strict, short, *asked], 5)
     assert [row["status"] for row in rows] == [FAILED, "MAX_STEPS", *["CONVERGED"] * 3]
     assert "below float64 resolution" in rows[0]["message"]
     assert all(0.0 < row["seconds"] < 60.0 for row in rows)
@@ -127,7 +128,14 @@ def test_what_one_call_would_not_help_is_solved_alone():
     large = ufm.Problem(K=2, n=2**15, d=33, lam_W=1e-2, lam_H=1e-2)
     kinks = ufm.Problem(2, 2, 3, 0.1, 0.1, model=ufm.DeepReLU((3,)), loss=ufm.MSE())
     descent = ufm.Case(BASE, solver=ufm.FirstOrder(optax.sgd(0.1)))
-    assert together([ufm.Case(large), ufm.Case(kinks), descent], 64) == [None] * 3
+    assert together([explicit(ufm.Case(large)), explicit(ufm.Case(kinks)), descent], 64) == [None] * 3
+
+
+def test_rows_with_kinks_are_what_solve_says():
+    kinks = ufm.Problem(2, 1, 2, 0.01, 0.01, model=ufm.DeepReLU((2,)), loss=ufm.MSE())
+    results = ufm.sweep(ufm.grid(kinks, key=range(2)))
+    for key in range(2):
+        assert results["value"][key] == ufm.solve(kinks, key).value
 
 
 def test_repeats_have_the_same_bits_and_a_store_gives_them_back(tmp_path):
