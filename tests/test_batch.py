@@ -98,3 +98,24 @@ def test_not_a_problem() -> None:
 def test_reduce_is_a_bool() -> None:
     with pytest.raises(TypeError, match="solve_batch: reduce=1 is not a bool"):
         ufm.solve_batch(ufm.Problem(3, 2, 3, 1e-2, 1e-2), reduce=1)  # type: ignore[arg-type]
+
+
+def test_what_has_ended_is_not_solved_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of steps, or stalled where nothing is left to polish: it is the answer that `solve` has."""
+    relu = ufm.Problem(2, 1, 2, 3e-3, 3e-3, loss=ufm.MSE(), model=ufm.DeepReLU((2, 2)))
+    Y = 100.0 * np.random.default_rng(0).standard_normal((2, 4))  # gradients that rounding keeps from 1e-15
+    smooth = ufm.Problem(2, 1, 3, 1e-2, 1e-2, loss=ufm.MSE(), targets=Y)
+    kinks = batch.shared_options(relu, ufm.TrustRegion(), None, 30, "float64", "test")
+    sharp = batch.shared_options(smooth, None, 3e-16, None, "float64", "test")
+    calls = [(relu, kinks), (smooth, sharp), (smooth, sharp._replace(max_steps=3))]
+    asked = [
+        (problem, [ufm.random_start(problem, key, 1.5) for key in range(3)], options) for problem, options in calls
+    ]
+    alone = [ufm.solve(p, start=start, **options._asdict()) for p, starts, options in asked for start in starts]
+    assert {s.status for s in alone} >= {ufm.Status.STALLED, ufm.Status.MAX_STEPS}
+
+    monkeypatch.setattr(batch, "solve", lambda *_, **__: pytest.fail("solved again"))
+    together = [solution for call in asked for solution in batch.solve_from(*call)]
+    for one, other in zip(alone, together, strict=True):
+        assert (one.status, one.steps, one.value) == (other.status, other.steps, other.value)
+        assert one.message == other.message
