@@ -233,6 +233,7 @@ def _sweep_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
     sweep.add_argument("spec", help="the TOML file that describes the grid")
     sweep.add_argument("--store", metavar="PATH", help="the store (default: what the file says, or its name.sqlite)")
     sweep.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default 1, this one)")
+    sweep.add_argument("--devices", action="store_true", help="run a chunk on each local device (GPU) at a time")
     sweep.add_argument("--export", metavar="PATH", help="write the rows to PATH.csv, .parquet or .nc as well")
     sweep.add_argument("--json", action="store_true", help="print the rows as JSON")
     sweep.set_defaults(run=run_sweep)
