@@ -90,7 +90,7 @@ TABLES: dict[str, dict[str, dict[str, np.ndarray]]] = {
     "margins": {"": drawn(product(d=[2, 3], K=[4, 7]), "rho") | {"rho_theory": np.array([1.0, 0.4, 4 / 3, np.nan])}},
     "graphs": {
         "": drawn(product(L=[3, 4], K=[6, 10]), "DNC", "SRG") | {"cheaper": np.array([False, True, True, True])},
-        "searched": drawn(product(L=[3, 4], K=[6]), "DNC", "SRG", "f"),
+        "searched": drawn(product(L=[3, 4], K=[6]), "DNC", "SRG", "random", "explicit"),
     },
     "progressive": {"": drawn(product(eps=[0.2, 0.3], layer=[0, 1, 2]), "C", "D", "C_theory", "D_theory")},
     "spheres": {"": drawn(product(d=[2, 3], tau=[1.0, 4.0]), "margin", "share")},

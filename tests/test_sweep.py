@@ -359,6 +359,12 @@ def test_a_file_says_what_python_would(tmp_path):
         ({"joint": {"lam_W": [1.0]}}, "joint is not a list of tables"),
         ({"joint": [{"lam_W": [1.0], "lam_H": [1.0, 2.0]}]}, "lam_H has 2"),
         ({"store": 3}, "store=3 is not a path"),
+        ({"axes": {"key": {"range": 3}}}, "key.range = 3 is no list. Write e.g. {range = [0, 20]}."),
+        (
+            {"problem": {"K": 3, "n": 4, "d": 4, "start": "ETFStart"}},
+            "unknown key problem.start. Write start before the first [table], or as a table [start] of its own.",
+        ),
+        ({"start": {"type": "RandomStart", "scale": "a"}}, "scale='a' is not a finite positive number"),
     ],
 )
 def test_a_bad_file_is_named_where_it_is_bad(change, said):
@@ -377,6 +383,14 @@ def test_a_file_that_is_not_toml(tmp_path):
 def test_every_part_that_a_file_can_name_is_public_or_a_first_order_method():
     names = {name for parts in PARTS.values() for name in parts}
     assert {name for name in names if not hasattr(ufm, name)} == {"sgd", "adam"}
+    deep = {"type": "DeepReLU", "widths": [4, 5]}
+    base = {"K": 3, "n": 4, "d": 4, "lam_W": 1.0, "lam_H": 1.0, "model": deep, "loss": "MSE"}
+    (case,) = parse_spec({"problem": base, "solver": {"type": "annealed", "steps": 9}}).grid.cases
+    assert case.problem.model.widths == (4, 5)
+    assert canonical(case.solver) == canonical(ufm.annealed(steps=9))
+    fixed = {"type": "fixed_classifier", "W": [[1.0, 0.0], [-1.0, 0.0]]}
+    (case,) = parse_spec({"problem": {"K": 2, "n": 4, "d": 2, "lam_H": 1.0, "model": fixed}}).grid.cases
+    np.testing.assert_array_equal(case.problem.model.W.value, [[1.0, 0.0], [-1.0, 0.0]])
     base = {"K": 3, "n": 4, "d": 4, "lam_W": 1.0, "lam_H": 1.0}
     for solver in ({"type": "sgd", "rate": 0.1, "momentum": 0.9}, {"type": "adam"}):
         (case,) = parse_spec({"problem": base, "solver": solver}).grid.cases

@@ -93,8 +93,8 @@ a file:
   lam_W = 5e-3
   lam_H = 5e-3
   lam_b = "none"
-  loss = { type = "CrossEntropy", smoothing = 0.1 }
-  [solver]                             # TrustRegion, LBFGS, sgd or adam; [start]: RandomStart or ETFStart
+  loss = { type = "CrossEntropy", smoothing = 0.1 }   # model = { type = "DeepReLU", widths = [6, 6] }
+  [solver]                             # TrustRegion, LBFGS, sgd, adam, annealed; [start]: RandomStart or ETFStart
   type = "TrustRegion"
   [options]                            # key, gtol, max_steps, dtype
   gtol = 1e-12

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ufm.batch import shared_options
+from ufm.checks import positive
 from ufm.problem import Params, Problem
 from ufm.solve import default_solver
 from ufm.start import etf_start, generator, random_start
@@ -68,4 +69,6 @@ def check_case(case: Any, who: str) -> None:
         raise TypeError(
             f"{who}: start={case.start!r} is not a function (problem, key) -> Params. Pass e.g. ufm.RandomStart()."
         )
+    if isinstance(case.start, RandomStart | ETFStart):
+        positive(case.start.scale, "scale", who)
     generator(case.key, who)
