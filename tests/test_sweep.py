@@ -132,6 +132,7 @@ sweep: Any = ufm.sweep
         (lambda: sweep([BASE]), TypeError, "expected a ufm.Case, got Problem"),
         (lambda: sweep([]), TypeError, "is no grid"),
         (lambda: sweep(grid(BASE), chunk=0), ValueError, "chunk=0"),
+        (lambda: sweep(grid(BASE), store=4), TypeError, "store=4 is not a path. Pass e.g. 'runs/ce.sqlite', or None."),
         (lambda: sweep(grid(BASE), executor=4), TypeError, "executor=4 has no submit"),
         (lambda: sweep(grid(BASE), columns=4), TypeError, "columns=4 is not callable"),
         (lambda: sweep(grid(BASE), progress=4), TypeError, "progress=4 is not callable"),

@@ -1,6 +1,7 @@
 """Sweeps that run: the rows are those of `ufm.solve`, nothing is done twice, and what goes wrong stays there."""
 
 import os
+import re
 import signal
 import sqlite3
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
@@ -8,6 +9,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -129,6 +131,32 @@ def test_what_one_call_would_not_help_is_solved_alone():
     kinks = ufm.Problem(2, 2, 3, 0.1, 0.1, model=ufm.DeepReLU((3,)), loss=ufm.MSE())
     descent = ufm.Case(BASE, solver=ufm.FirstOrder(optax.sgd(0.1)))
     assert together([explicit(ufm.Case(large)), explicit(ufm.Case(kinks)), descent], 64) == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (3, "columns returned a int. Return {name: number, text or array}."),
+        ({"value": 0.0}, "columns: 'value' cannot be the name of a further column."),
+        ({"file": np.ones(2)}, "columns: 'file' cannot be the name"),
+        ({7: 1.0}, "columns: 7 cannot be the name"),
+        ({"x": object}, "is neither a real number nor text nor an array of numbers."),
+        ({"x": 1j}, "columns: x=1j is neither a real number"),
+        ({"x": np.array([None])}, "is neither a real number"),
+    ],
+)
+def test_columns_that_no_row_can_hold_are_faults_of_their_rows(returned, said):
+    with pytest.raises((TypeError, ValueError), match=re.escape(said)):
+        rows_module._further(returned)
+
+
+def test_columns_are_plain_numbers_text_and_arrays_of_numpy(tmp_path):
+    given = {"a": jnp.ones(2), "b": np.float32(2.0), "c": True, "d": None, "e": "text", "f": jnp.asarray(3)}
+    held = rows_module._further(given)
+    assert {name: type(value) for name, value in held.items()} == {
+        "a": np.ndarray, "b": float, "c": bool, "d": float, "e": str, "f": int
+    }  # fmt: skip
+    assert np.isnan(held["d"])
 
 
 def test_rows_with_kinks_are_what_solve_says():

@@ -71,7 +71,7 @@ def sweep(
     """
     grid = cases if isinstance(cases, Grid) else _listed(cases)
     size = whole(chunk, "chunk", "sweep", 1, "a chunk needs a case")
-    _check_options(executor, columns, progress)
+    _check_options(store, executor, columns, progress)
     extra, code = describe(columns), code_version()
     solved = [explicit(case) for case in grid.cases]
     configurations = [canonical({"case": case, "code": code, "columns": extra}) for case in solved]
@@ -179,7 +179,9 @@ def _listed(cases: Any) -> Grid:
     return Grid(tuple(cases), (Axis(("case",), (np.arange(len(cases)),)),))
 
 
-def _check_options(executor: Any, columns: Any, progress: Any) -> None:
+def _check_options(store: Any, executor: Any, columns: Any, progress: Any) -> None:
+    if store is not None and not isinstance(store, str | os.PathLike):
+        raise TypeError(f"sweep: store={store!r} is not a path. Pass e.g. 'runs/ce.sqlite', or None.")
     if executor is not None and not (hasattr(executor, "submit") and not isinstance(executor, type)):
         raise TypeError(f"sweep: executor={executor!r} has no submit. Pass e.g. ufm.SpawnPool(2), or None.")
     for name, value in (("columns", columns), ("progress", progress)):
