@@ -21,11 +21,11 @@ class DevicePool(Executor):
         ValueError: there is none, or one that belongs to another process.
     """
 
-    def __init__(self, devices: Sequence[jax.Device] | None = None) -> None:
+    def __init__(self, devices: Sequence[Any] | None = None) -> None:
         chosen = jax.local_devices() if devices is None else devices
         _check_devices(chosen)
         self._workers = len(chosen)
-        self._free: SimpleQueue[jax.Device] = SimpleQueue()
+        self._free: SimpleQueue[Any] = SimpleQueue()
         for device in chosen:
             self._free.put(device)
         self._pool = ThreadPoolExecutor(self._workers, "device")
