@@ -363,8 +363,9 @@ def test_a_file_says_what_python_would(tmp_path):
         ({"axes": {"key": {"range": 3}}}, "key.range = 3 is no list. Write e.g. {range = [0, 20]}."),
         (
             {"problem": {"K": 3, "n": 4, "d": 4, "start": "ETFStart"}},
-            "unknown key problem.start. Write start before the first [table], or as a table [start] of its own.",
+            "unknown key problem.start. Write it as a table, [start].",
         ),
+        ({"options": {"chunk": 3}}, "unknown key options.chunk. Write it above the first [table]."),
         ({"start": {"type": "RandomStart", "scale": "a"}}, "scale='a' is not a finite positive number"),
     ],
 )

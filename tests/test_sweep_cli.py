@@ -75,7 +75,7 @@ def test_the_command_line_from_a_file_to_a_table(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["sweep", "none.toml"], "No such file"),
+        (["sweep", "none.toml"], "none.toml: No such file"),
         (["sweep", "bad.toml"], "unknown key problem.lam_w. Did you mean lam_W?"),
         (["sweep", "s.toml", "--jobs", "0"], "--jobs 0 runs nothing"),
         (["sweep", "s.toml", "--jobs", "2", "--devices"], "--devices runs in one process. Pass it or --jobs."),

@@ -55,7 +55,8 @@ def run_sweep(options: Namespace) -> int:
             )
         line.end()
     except OSError as error:
-        raise BadOptionError(error.strerror or str(error)) from error
+        told = error.strerror or str(error)
+        raise BadOptionError(f"{error.filename}: {told}" if error.filename else told) from error
     except (TypeError, ValueError) as error:
         if str(error).partition(":")[0] not in REFUSALS:
             raise

@@ -20,7 +20,8 @@ from ufm.sweep.case import Case, ETFStart, RandomStart
 from ufm.sweep.grid import Grid, grid, hint, zipped
 
 TABLES = ("problem", "options", "axes")
-NAMES = (*TABLES, "solver", "start", "joint", "store", "chunk")
+FIRST = ("store", "chunk")
+NAMES = (*TABLES, "solver", "start", "joint", *FIRST)
 OPTIONS = ("key", "gtol", "max_steps", "dtype")
 RANGES: dict[str, Callable[..., Any]] = {"range": range, "linspace": np.linspace, "logspace": np.logspace}
 
@@ -159,5 +160,5 @@ def _known(where: str, table: Mapping[str, Any], known: Any) -> None:
         if name not in known:
             told = hint(name, known)
             if where and name in NAMES:  # in TOML a key belongs to the table above it
-                told = f" Write {name} before the first [table], or as a table [{name}] of its own."
+                told = " Write it above the first [table]." if name in FIRST else f" Write it as a table, [{name}]."
             raise ValueError(f"spec: unknown key {where}{name}.{told}")
