@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import theory
-from ufm.multistart import best_found
+from ufm.batch import solve_batch
+from ufm.certify.deep import deep_bound
 from ufm.problem import Params
 from ufm.verify.claim import AtLeast, AtMost, Claim, Measurement
 from ufm.verify.claims.deep.cases import Case, settled_from
@@ -101,10 +102,11 @@ SIMPLEX = (
 
 def measure_simplex(entry: Simplex) -> Measurement:
     """The best of eight random starts, and the bound for every point."""
-    best = best_found(entry.setting.case.problem, 8, scales=(1.0, 1.5))
-    values = dict.fromkeys(("simplex", "polygon", "digits"), best.solution.value)
+    problem = entry.setting.case.problem
+    best = min(solution.value for solution in solve_batch(problem, range(8), reduce=False))
+    values = dict.fromkeys(("simplex", "polygon", "digits"), best)
     tolerances = {"simplex": 2 * ROUNDING, "polygon": 2 * ROUNDING, "digits": DIGITS, "bound": 1e-13}
-    return Measurement({**values, "bound": best.certificate.lower_bound}, tolerances)
+    return Measurement({**values, "bound": deep_bound(problem).value}, tolerances)
 
 
 def predict_simplex(entry: Simplex) -> Mapping[str, Any]:
