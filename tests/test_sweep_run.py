@@ -294,6 +294,13 @@ def test_a_lost_worker_costs_no_row(counted):
     assert sorted(executor.sizes) == [4] * 5
 
 
+@pytest.mark.parametrize("workers", [None, 0, 1, 3])
+def test_whatever_an_executor_says_of_its_workers_every_chunk_is_run(counted, workers):
+    executor: Any = Careless(key=-1, lose=0)
+    executor._max_workers = workers
+    assert ufm.sweep(GRID, executor=executor, chunk=4)["status"].tolist() == ["CONVERGED"] * 12
+
+
 def test_the_case_that_ends_its_workers_is_found(counted):
     results = ufm.sweep(ufm.grid(BASE, key=range(10)), executor=Careless(key=6, lose=0), chunk=8)
     assert results["status"].tolist() == ["CONVERGED"] * 6 + [WORKER_DIED] + ["CONVERGED"] * 3
