@@ -53,9 +53,9 @@ def solve_batch(
         keys: a seed for all of them, or [B] seeds.
         solver, gtol, max_steps, dtype, reduce: of `solve`, the same for all.
     Returns:
-        B solutions in order. What did not converge here, ended at a saddle or was not proven was solved again by
-        `solve` (not with a solver that follows dynamics of its own, saddles and all). `seconds` of each of the others
-        is its share of its chunk, in which compilation is contained.
+        B solutions in order. What was not proven, ended at a saddle or stalled where the whole Hessian helps was
+        solved again by `solve` (not with a solver that follows dynamics of its own, saddles and all). `seconds` of
+        each of the others is its share of its chunk, in which compilation is contained.
     Raises:
         TypeError, ValueError: before anything is compiled, as `solve`; lengths that disagree.
     """
