@@ -98,3 +98,21 @@ def test_not_a_problem() -> None:
 def test_reduce_is_a_bool() -> None:
     with pytest.raises(TypeError, match="solve_batch: reduce=1 is not a bool"):
         ufm.solve_batch(ufm.Problem(3, 2, 3, 1e-2, 1e-2), reduce=1)  # type: ignore[arg-type]
+
+
+def test_what_has_ended_is_not_solved_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of steps, at rounding level, or on a kink where no Hessian helps: it is the answer that `solve` has."""
+    Y = 100.0 * np.random.default_rng(0).standard_normal((2, 4))  # gradients that rounding keeps from 1e-15
+    problem = ufm.Problem(2, 1, 2, 3e-3, 3e-3, loss=ufm.MSE(), model=ufm.DeepReLU((2,)), targets=Y)
+    starts = [ufm.random_start(problem, key, 1.5) for key in (0, 3, 4)]
+    ended = batch.shared_options(problem, ufm.TrustRegion(), 3e-16, 600, "float64", "test")
+    both = (ended, ended._replace(max_steps=30))
+    alone = [ufm.solve(problem, start=start, **options._asdict()) for options in both for start in starts]
+    assert [x.status for x in alone] == [ufm.Status.STALLED] * 3 + [ufm.Status.MAX_STEPS] * 3
+    assert alone[0].grad_norm > 1e-3
+
+    monkeypatch.setattr(batch, "solve", lambda *_, **__: pytest.fail("solved again"))
+    together = [solution for options in both for solution in batch.solve_from(problem, starts, options)]
+    for one, other in zip(alone, together, strict=True):
+        assert (one.status, one.steps, one.value) == (other.status, other.steps, other.value)
+        assert one.message == other.message

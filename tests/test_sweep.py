@@ -5,6 +5,7 @@ import functools
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import optax
 import pytest
 
 import ufm
+from ufm.solve import default_solver
+from ufm.sweep.case import explicit
 from ufm.sweep.describe import canonical, describe, parse
 from ufm.sweep.export import export, to_pandas, to_xarray
 from ufm.sweep.grid import Axis, coordinates, labels
@@ -72,6 +75,19 @@ def test_a_name_reaches_what_a_problem_a_solver_or_a_start_takes(base, name, val
     assert read(case) == value
 
 
+def test_a_default_solver_is_that_of_solve_and_follows_the_problem():
+    """Until something inside of it is named; written out it is the same configuration."""
+    relu = replace(BASE, loss=ufm.MSE(), model=ufm.DeepReLU((3,)), lam_b=None)
+    cases = ufm.grid(BASE, problem=[BASE, relu]).cases
+    assert [case.solver for case in cases] == [None, None]
+    assert [type(explicit(case).solver) for case in cases] == [ufm.TrustRegion, ufm.LBFGS]
+    assert [type(default_solver(case.problem)) for case in cases] == [ufm.TrustRegion, ufm.LBFGS]
+    assert canonical(explicit(cases[0])) == canonical(ufm.Case(BASE, solver=ufm.TrustRegion()))
+    (named,) = ufm.grid(relu, memory=[7]).cases
+    assert isinstance(named.solver, ufm.LBFGS)
+    assert named.solver.memory == 7
+
+
 def test_a_whole_part_is_set_before_what_is_inside():
     grid = ufm.grid(BASE, smoothing=[0.0, 0.1], loss=[ufm.CrossEntropy()])
     assert [c.problem.loss.smoothing for c in grid.cases] == [0.0, 0.1]
@@ -116,6 +132,7 @@ sweep: Any = ufm.sweep
         (lambda: sweep([BASE]), TypeError, "expected a ufm.Case, got Problem"),
         (lambda: sweep([]), TypeError, "is no grid"),
         (lambda: sweep(grid(BASE), chunk=0), ValueError, "chunk=0"),
+        (lambda: sweep(grid(BASE), store=4), TypeError, "store=4 is not a path. Pass e.g. 'runs/ce.sqlite', or None."),
         (lambda: sweep(grid(BASE), executor=4), TypeError, "executor=4 has no submit"),
         (lambda: sweep(grid(BASE), columns=4), TypeError, "columns=4 is not callable"),
         (lambda: sweep(grid(BASE), progress=4), TypeError, "progress=4 is not callable"),
@@ -343,6 +360,13 @@ def test_a_file_says_what_python_would(tmp_path):
         ({"joint": {"lam_W": [1.0]}}, "joint is not a list of tables"),
         ({"joint": [{"lam_W": [1.0], "lam_H": [1.0, 2.0]}]}, "lam_H has 2"),
         ({"store": 3}, "store=3 is not a path"),
+        ({"axes": {"key": {"range": 3}}}, "key.range = 3 is no list. Write e.g. {range = [0, 20]}."),
+        (
+            {"problem": {"K": 3, "n": 4, "d": 4, "start": "ETFStart"}},
+            "unknown key problem.start. Write it as a table, [start].",
+        ),
+        ({"options": {"chunk": 3}}, "unknown key options.chunk. Write it above the first [table]."),
+        ({"start": {"type": "RandomStart", "scale": "a"}}, "scale='a' is not a finite positive number"),
     ],
 )
 def test_a_bad_file_is_named_where_it_is_bad(change, said):
@@ -361,6 +385,14 @@ def test_a_file_that_is_not_toml(tmp_path):
 def test_every_part_that_a_file_can_name_is_public_or_a_first_order_method():
     names = {name for parts in PARTS.values() for name in parts}
     assert {name for name in names if not hasattr(ufm, name)} == {"sgd", "adam"}
+    deep = {"type": "DeepReLU", "widths": [4, 5]}
+    base = {"K": 3, "n": 4, "d": 4, "lam_W": 1.0, "lam_H": 1.0, "model": deep, "loss": "MSE"}
+    (case,) = parse_spec({"problem": base, "solver": {"type": "annealed", "steps": 9}}).grid.cases
+    assert case.problem.model.widths == (4, 5)
+    assert canonical(case.solver) == canonical(ufm.annealed(steps=9))
+    fixed = {"type": "fixed_classifier", "W": [[1.0, 0.0], [-1.0, 0.0]]}
+    (case,) = parse_spec({"problem": {"K": 2, "n": 4, "d": 2, "lam_H": 1.0, "model": fixed}}).grid.cases
+    np.testing.assert_array_equal(case.problem.model.W.value, [[1.0, 0.0], [-1.0, 0.0]])
     base = {"K": 3, "n": 4, "d": 4, "lam_W": 1.0, "lam_H": 1.0}
     for solver in ({"type": "sgd", "rate": 0.1, "momentum": 0.9}, {"type": "adam"}):
         (case,) = parse_spec({"problem": base, "solver": solver}).grid.cases

@@ -75,9 +75,10 @@ def test_the_command_line_from_a_file_to_a_table(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["sweep", "none.toml"], "No such file"),
+        (["sweep", "none.toml"], "none.toml: No such file"),
         (["sweep", "bad.toml"], "unknown key problem.lam_w. Did you mean lam_W?"),
         (["sweep", "s.toml", "--jobs", "0"], "--jobs 0 runs nothing"),
+        (["sweep", "s.toml", "--jobs", "2", "--devices"], "--devices runs in one process. Pass it or --jobs."),
         (["sweep", "s.toml", "--export", "s.txt"], "s.txt: no known suffix. Use one of .csv, .parquet, .nc."),
         (["sweep", "s.toml", "--export", "no/s.csv"], "there is no directory no"),
         (["sweep", "s.toml", "--store", "s.toml"], "s.toml is no store of ufm"),
@@ -105,10 +106,15 @@ def test_the_exit_status_tells_of_faults_and_interrupts(tmp_path, capsys, monkey
     (tmp_path / "s.toml").write_text(FILE)
 
     def broken(cases, size, columns):
-        return [failed_row(case, size, FAILED, "") for case in cases]
+        return [failed_row(case, size, FAILED, f"no {case.key}") for case in cases]
 
     monkeypatch.setattr(rows_module, "_rows", broken)
-    assert run(capsys, "sweep", tmp_path / "s.toml")[0] == 1
+    monkeypatch.setattr("ufm.face.runs.SHOWN", 2)
+    status, out, _ = run(capsys, "sweep", tmp_path / "s.toml")
+    assert status == 1
+    assert out.splitlines()[1:4] == ["2 rows failed: no 0", "2 rows failed: no 1", "and 1 other messages"]
+    status, again, _ = run(capsys, "sweep", tmp_path / "s.toml", "--devices")
+    assert (status, again) == (1, out)
 
     def interrupted(cases, size, columns):
         signal.raise_signal(signal.SIGINT)

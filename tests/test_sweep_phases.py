@@ -145,19 +145,29 @@ def test_a_margin_is_that_of_the_classes_alone():
 
 
 def test_graphs_beat_collapse_where_their_cost_says(monkeypatch):
-    ends = {(3, 4): 1.0, (4, 5): 0.9, (4, 4): 1.1}
-    monkeypatch.setattr(
-        graphs, "_lowest", lambda L, r, *rest: ends[L, r] * min(graphs._cell(L, r)[name] for name in ("DNC", "SRG"))
-    )
+    """Signs of what random starts and the explicit weights find, each relative to the lower of the two."""
+    ends = {(3, 4): (1.0, 1.1), (4, 5): (0.9, 1.0), (4, 4): (1.3, 1.2), (3, 5): (1.07, 1.0)}
+
+    def low(L, r):
+        return min(graphs._cell(L, r)[name] for name in ("DNC", "SRG"))
+
+    monkeypatch.setattr(graphs, "_lowest", lambda L, r, *rest: ends[L, r][0] * low(L, r))
+    monkeypatch.setattr(graphs, "_descended", lambda L, r: ends[L, r][1] * low(L, r))
     data = graphs.data(Source(), depths=(3, 4), orders=(4, 5), searched=tuple(ends))
-    assert data.checks == {"cells": 4, "wrong": 0, "below": 1, "above": 1}
+    assert data.checks == {"cells": 4, "wrong": 0, "below": 1, "above": 1, "explicit": 2}
+    assert data.settings["missed"] == pytest.approx(0.1 / 1.2)
     assert data.table["K"].tolist() == [6, 10, 6, 10]
     assert data.table["cheaper"].tolist() == [False, True, True, True]
     figure = graphs.figure(data)
     drawn(figure)
-    assert [text.get_text() for text in figure.axes[0].texts] == ["=", "\N{MINUS SIGN}", "+"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["=", "\N{MINUS SIGN}", "(+)", "(=)"]
     lines = [np.column_stack(line.get_data()).tolist() for line in figure.axes[0].lines]
     assert lines == [[[1.0, 0.0], [1.0, 1.0]], [[0.0, 1.0], [1.0, 1.0]]]  # around the one cell of collapse
+
+
+def test_a_descent_from_the_explicit_weights_stays_near_their_value():
+    """Theory's point is evaluated by ufm's objective on the way."""
+    assert graphs._descended(3, 4) == pytest.approx(graphs._cell(3, 4)["SRG"], rel=1e-4)
 
 
 def test_spurious_minima_are_counted(monkeypatch):

@@ -1,6 +1,7 @@
 """Sweeps that run: the rows are those of `ufm.solve`, nothing is done twice, and what goes wrong stays there."""
 
 import os
+import re
 import signal
 import sqlite3
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
@@ -8,6 +9,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -15,6 +17,7 @@ import pytest
 import ufm
 from ufm.precision import exact
 from ufm.sweep import rows as rows_module
+from ufm.sweep.case import explicit
 from ufm.sweep.describe import canonical
 from ufm.sweep.results import NOT_RUN
 from ufm.sweep.rows import FAILED, OUT_OF_MEMORY, WORKER_DIED, failed_row
@@ -105,11 +108,11 @@ def test_rows_are_what_solve_and_certify_say(tmp_path):
 
 
 def test_neither_the_filling_nor_the_neighbours_change_a_bit():
-    asked = GRID.cases[:3]
-    strict = replace(GRID.cases[3], gtol=1e-20)  # below rounding, an error of its own
-    alone = replace(GRID.cases[3], max_steps=1)  # more than a call for many does: it ends in a solve of its own
+    *asked, last = map(explicit, GRID.cases[:4])
+    strict = replace(last, gtol=1e-20)  # below rounding, an error of its own
+    short = replace(last, max_steps=1)
     ends = [ufm.solve(c.problem, c.key, reduce=False) for c in asked]
-    for neighbours in ((), (ufm.Case(BASE, 1, start_that_raises), alone), (strict,)):
+    for neighbours in ((), (explicit(ufm.Case(BASE, 1, start_that_raises)),), (strict,)):
         with exact():
             found = together([*neighbours, *asked], 5)
         assert found[: len(neighbours)] == [None] * len(neighbours)
@@ -117,7 +120,7 @@ def test_neither_the_filling_nor_the_neighbours_change_a_bit():
             assert solution is not None
             assert (solution.value, solution.steps) == (end.value, end.steps)
             np.testing.assert_array_equal(solution.params.H, end.params.H)
-    rows = rows_module.run_chunk([strict, alone, *asked], 5)
+    rows = rows_module.run_chunk([strict, short, *asked], 5)
     assert [row["status"] for row in rows] == [FAILED, "MAX_STEPS", *["CONVERGED"] * 3]
     assert "below float64 resolution" in rows[0]["message"]
     assert all(0.0 < row["seconds"] < 60.0 for row in rows)
@@ -127,7 +130,40 @@ def test_what_one_call_would_not_help_is_solved_alone():
     large = ufm.Problem(K=2, n=2**15, d=33, lam_W=1e-2, lam_H=1e-2)
     kinks = ufm.Problem(2, 2, 3, 0.1, 0.1, model=ufm.DeepReLU((3,)), loss=ufm.MSE())
     descent = ufm.Case(BASE, solver=ufm.FirstOrder(optax.sgd(0.1)))
-    assert together([ufm.Case(large), ufm.Case(kinks), descent], 64) == [None] * 3
+    assert together([explicit(ufm.Case(large)), explicit(ufm.Case(kinks)), descent], 64) == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (3, "columns returned a int. Return {name: number, text or array}."),
+        ({"value": 0.0}, "columns: 'value' cannot be the name of a further column."),
+        ({"file": np.ones(2)}, "columns: 'file' cannot be the name"),
+        ({7: 1.0}, "columns: 7 cannot be the name"),
+        ({"x": object}, "is neither a real number nor text nor an array of numbers."),
+        ({"x": 1j}, "columns: x=1j is neither a real number"),
+        ({"x": np.array([None])}, "is neither a real number"),
+    ],
+)
+def test_columns_that_no_row_can_hold_are_faults_of_their_rows(returned, said):
+    with pytest.raises((TypeError, ValueError), match=re.escape(said)):
+        rows_module._further(returned)
+
+
+def test_columns_are_plain_numbers_text_and_arrays_of_numpy(tmp_path):
+    given = {"a": jnp.ones(2), "b": np.float32(2.0), "c": True, "d": None, "e": "text", "f": jnp.asarray(3)}
+    held = rows_module._further(given)
+    assert {name: type(value) for name, value in held.items()} == {
+        "a": np.ndarray, "b": float, "c": bool, "d": float, "e": str, "f": int
+    }  # fmt: skip
+    assert np.isnan(held["d"])
+
+
+def test_rows_with_kinks_are_what_solve_says():
+    kinks = ufm.Problem(2, 1, 2, 0.01, 0.01, model=ufm.DeepReLU((2,)), loss=ufm.MSE())
+    results = ufm.sweep(ufm.grid(kinks, key=range(2)))
+    for key in range(2):
+        assert results["value"][key] == ufm.solve(kinks, key).value
 
 
 def test_repeats_have_the_same_bits_and_a_store_gives_them_back(tmp_path):
@@ -256,6 +292,13 @@ def test_a_lost_worker_costs_no_row(counted):
     results = ufm.sweep(GRID, executor=executor, chunk=4)
     assert results["status"].tolist() == ["CONVERGED"] * 12
     assert sorted(executor.sizes) == [4] * 5
+
+
+@pytest.mark.parametrize("workers", [None, 0, 1, 3])
+def test_whatever_an_executor_says_of_its_workers_every_chunk_is_run(counted, workers):
+    executor: Any = Careless(key=-1, lose=0)
+    executor._max_workers = workers
+    assert ufm.sweep(GRID, executor=executor, chunk=4)["status"].tolist() == ["CONVERGED"] * 12
 
 
 def test_the_case_that_ends_its_workers_is_found(counted):

@@ -278,3 +278,12 @@ def test_merging_adds_what_is_new_and_leaves_what_is_damaged(tmp_path):
         merge_stores(target, [])
     with pytest.raises(FileNotFoundError, match="there is no file"):
         merge_stores(target, [tmp_path / "none"])
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OSError, match=r"store: the folder .*file cannot be made \(File exists\)"),
+        opened(tmp_path / "file" / "s.sqlite"),
+    ):
+        pass

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from theory.arguments import Sizes, check_count, check_decay, check_sizes
-from theory.deep_modes import bias_of, no_closed_form, stationary_shrinkage, target_modes, total_value
+from theory.deep_modes import bias_of, stationary_shrinkage, target_modes, total_value
 from theory.depth import Decays, check_decays, check_depth, geometric_mean, pass_shrinkage, strength
 from theory.prediction import NotApplicable, Spectrum, collect
 from theory.schatten import balanced_factors
@@ -50,9 +50,7 @@ def local_minima(
     """
     where = "deep_landscape.local_minima"
     deep = check_depth(where, K, n, d, widths, lam_W, lam_H, lam_b)
-    if reasons := no_closed_form(deep):
-        raise NotApplicable(where, reasons)
-    modes, cut = target_modes(deep), min(*deep.dims, K)
+    modes, cut = target_modes(where, deep), min(*deep.dims, K)
     w = np.array([stationary_shrinkage(deep, modes, j) for j in range(K)])
     ranks = np.arange(cut + 1)
     values = [total_value(deep, modes, np.where(np.arange(K) < r, w, 1.0)) for r in ranks]
@@ -84,9 +82,7 @@ def passes(
     where = "deep_landscape.passes"
     deep = check_depth(where, K, n, d, widths, lam_W, lam_H, lam_b)
     _two_layers(where, deep.M)
-    if reasons := no_closed_form(deep):
-        raise NotApplicable(where, reasons)
-    modes, cut = target_modes(deep), min(*deep.dims, K)
+    modes, cut = target_modes(where, deep), min(*deep.dims, K)
     kept = np.array([stationary_shrinkage(deep, modes, j) for j in range(K)])
     values = np.full(cut, math.nan)
     for r in range(cut):
@@ -126,14 +122,12 @@ def critical_point(
     """
     where = "deep_landscape.critical_point"
     deep = check_depth(where, K, n, d, widths, lam_W, lam_H, lam_b)
-    if reasons := no_closed_form(deep):
-        raise NotApplicable(where, reasons)
     chosen = sorted({check_count(where, "kept", j, 0) for j in kept})
     if chosen and chosen[-1] >= K:
         raise ValueError(f"{where}: kept={tuple(kept)} for K={K} singular values. Pass numbers below K.")
     if len(chosen) > min(deep.dims):
         raise ValueError(f"{where}: {len(chosen)} kept, but a layer has width {min(deep.dims)}. Keep fewer.")
-    modes = target_modes(deep)
+    modes = target_modes(where, deep)
     w = np.ones(K)
     for j in chosen:
         w[j] = stationary_shrinkage(deep, modes, j)

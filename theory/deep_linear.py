@@ -14,7 +14,7 @@ import numpy as np
 from theory.arguments import Sizes, check_count, check_sizes
 from theory.deep_modes import at_edge, no_closed_form, structure, target_modes, total_value
 from theory.depth import Decays, check_depth, collapse_strength, least, spinodal_strength
-from theory.prediction import NotApplicable, Prediction, Quantity
+from theory.prediction import Prediction, Quantity
 
 SOURCE = (
     "Dang et al. (ICML 2023, arXiv 2301.00437) for the balanced structure; values and proof derived for this project"
@@ -73,9 +73,7 @@ def global_minimum(
     """
     where = "deep_linear.global_minimum"
     deep = check_depth(where, K, n, d, widths, lam_W, lam_H, lam_b)
-    if reasons := no_closed_form(deep):
-        raise NotApplicable(where, reasons)
-    modes = target_modes(deep)
+    modes = target_modes(where, deep)
     w = np.array([least(y, c, deep.g, deep.M)[0] for y, c in zip(modes.y.tolist(), modes.c.tolist(), strict=True)])
     w[min(deep.dims) :] = 1.0
     theorem = "L5" if deep.lam_b else "L3" if deep.lam_b is None else "L4"

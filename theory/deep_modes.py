@@ -7,7 +7,7 @@ import numpy as np
 
 from theory.depth import EDGE, Deep, collapse_strength, scalar_value, shrinkage, strength
 from theory.frames import centred_basis
-from theory.prediction import Quantity
+from theory.prediction import NotApplicable, Quantity
 
 PENALISED = (
     "lam_b={lam_b} > 0 with different class sizes {sizes}: the penalised bias mixes with the singular vectors. "
@@ -34,8 +34,10 @@ def no_closed_form(deep: Deep) -> tuple[str, ...]:
     return (PENALISED.format(lam_b=deep.lam_b, sizes=tuple(deep.sizes.tolist())),)
 
 
-def target_modes(deep: Deep) -> Modes:
-    """The targets with what the bias leaves of them."""
+def target_modes(where: str, deep: Deep) -> Modes:
+    """The targets with what the bias leaves of them; raises NotApplicable in the setting without a closed form."""
+    if reasons := no_closed_form(deep):
+        raise NotApplicable(where, reasons)
     K, roots, c = deep.K, np.sqrt(deep.sizes), np.full(deep.K, 1.0 / deep.N)
     if deep.lam_b is None:
         order = np.argsort(-deep.sizes, kind="stable")

@@ -41,6 +41,7 @@ from ufm.solvers.newton import TrustRegion
 from ufm.start import etf_start, perturb, random_start, spectral_start
 from ufm.status import Status
 from ufm.sweep.case import Case, ETFStart, RandomStart
+from ufm.sweep.devices import DevicePool
 from ufm.sweep.driver import SweepProgress, sweep
 from ufm.sweep.grid import Grid, grid, zipped
 from ufm.sweep.merge import merge_stores
@@ -62,6 +63,7 @@ __all__ = [
     "CrossEntropy",
     "DeepLinear",
     "DeepReLU",
+    "DevicePool",
     "DotRegression",
     "ETFStart",
     "FirstOrder",

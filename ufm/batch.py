@@ -8,17 +8,16 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ufm.certify.escape import descend
 from ufm.certify.point import examine
 from ufm.checks import whole
-from ufm.driver import ended, iterated, typed_solver
+from ufm.driver import HERE, ended, iterated, typed_solver, unpolished
 from ufm.exchangeable import exchangeable, why_not
 from ufm.minimum import minimise, proven, steepness, thin_start
 from ufm.precision import as_dtype, exact, to_host
 from ufm.problem import Params, Problem
 from ufm.reduction import Full, Reduction, RowSpace, Thin, row_space, thin, thin_steps
 from ufm.solution import Solution
-from ufm.solve import checked_gtol, checked_solver, default_solver, lifted_norm, solve
+from ufm.solve import checked_gtol, checked_solver, default_solver, lifted_norm, lifted_status, solve
 from ufm.solvers.first_order import FirstOrder
 from ufm.start import generator, random_start
 from ufm.status import Status, message, reached, status_of
@@ -54,9 +53,9 @@ def solve_batch(
         keys: a seed for all of them, or [B] seeds.
         solver, gtol, max_steps, dtype, reduce: of `solve`, the same for all.
     Returns:
-        B solutions in order. What did not converge here, ended at a saddle or was not proven was solved again by
-        `solve` (not with a solver that follows dynamics of its own, saddles and all). `seconds` of each of the others
-        is its share of its chunk, in which compilation is contained.
+        B solutions in order. What was not proven, ended at a saddle or stalled where the whole Hessian helps was
+        solved again by `solve` (not with a solver that follows dynamics of its own, saddles and all). `seconds` of
+        each of the others is its share of its chunk, in which compilation is contained.
     Raises:
         TypeError, ValueError: before anything is compiled, as `solve`; lengths that disagree.
     """
@@ -101,7 +100,7 @@ def ends_from(
     Args:
         why: free features are asked for. size: what the call is filled up to; it decides the program, and so the bits.
     Returns:
-        Solutions in order; None where more than steps is needed. Checked by the caller, who is in `exact()`.
+        Solutions in order; None where `solve` would go on. Checked by the caller, who is in `exact()`.
     """
     leaves_saddles = options.solver.escapes
     narrow = [
@@ -171,7 +170,7 @@ def _classes(problems: list[Problem], keys: list[int], options: Options) -> list
 
 
 def _thin(problems: list[Problem], keys: list[int], options: Options) -> list[Solution | None]:
-    """Every solve of the thin problem; None where more than steps is needed."""
+    """Every solve of the thin problem; None where `solve` would go on."""
     small = [thin(own) for own in problems]
     starts = [thin_start(own, key) for own, key in zip(small, keys, strict=True)]
     steep = [steepness(own, reduced) for own, reduced in zip(problems, small, strict=True)]
@@ -193,7 +192,7 @@ def _advanced(
     options: Options,
     size: int = CHUNK,
 ) -> list[Solution | None]:
-    """At most `size` solves of one shape; None where more than steps is needed."""
+    """At most `size` solves of one shape; None where `solve` would go on."""
     began = time.perf_counter()
     tail = _tail([options.gtol / factor for factor in steep], options, size)
     stacked = [_stack(values, options.dtype, size) for values in (problems, starts)]
@@ -217,14 +216,13 @@ def _solution(
     gtol, dtype = options.gtol / steep, options.dtype
     status, here = status_of(state, gtol, options.max_steps), state.iterate
     assert status is not None, "advance ends only with a status"
-    if options.solver.escapes and (status is not Status.CONVERGED or descend(problem, here.params) is not None):
+    if options.solver.escapes and _goes_on(problem, here.params, status, float(here.grad_norm), dtype):
         return None
     norm = float(here.grad_norm) * steep
     if isinstance(reduction, RowSpace):
         full = dataclasses.replace(problem, d=len(reduction.Q))
         norm = lifted_norm(full, reduction, here.params, examine(problem, here.params).grad, options.gtol)
-        if norm > options.gtol:
-            return None
+        status = lifted_status(status, norm, options.gtol)
     steps, value, _ = reached(state)
     return Solution(
         value=value,
@@ -243,6 +241,13 @@ def _solution(
         lower_bound=-np.inf,
         point=here.params,
     )
+
+
+def _goes_on(problem: Problem, params: Params, status: Status, grad_norm: float, dtype: np.dtype) -> bool:
+    """Whether `solve` would leave the point at which the steps ended."""
+    if status is Status.STALLED:
+        return unpolished(grad_norm, dtype) and HERE.nearer(problem, params) is not None
+    return status is Status.CONVERGED and HERE.below(problem, params) is not None
 
 
 def _stack(values: list[Any], dtype: np.dtype, size: int) -> Any:

@@ -93,8 +93,8 @@ a file:
   lam_W = 5e-3
   lam_H = 5e-3
   lam_b = "none"
-  loss = { type = "CrossEntropy", smoothing = 0.1 }
-  [solver]                             # TrustRegion, LBFGS, sgd or adam; [start]: RandomStart or ETFStart
+  loss = { type = "CrossEntropy", smoothing = 0.1 }   # model = { type = "DeepReLU", widths = [6, 6] }
+  [solver]                             # TrustRegion, LBFGS, sgd, adam, annealed; [start]: RandomStart or ETFStart
   type = "TrustRegion"
   [options]                            # key, gtol, max_steps, dtype
   gtol = 1e-12
@@ -233,6 +233,7 @@ def _sweep_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
     sweep.add_argument("spec", help="the TOML file that describes the grid")
     sweep.add_argument("--store", metavar="PATH", help="the store (default: what the file says, or its name.sqlite)")
     sweep.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default 1, this one)")
+    sweep.add_argument("--devices", action="store_true", help="run a chunk on each local device (GPU) at a time")
     sweep.add_argument("--export", metavar="PATH", help="write the rows to PATH.csv, .parquet or .nc as well")
     sweep.add_argument("--json", action="store_true", help="print the rows as JSON")
     sweep.set_defaults(run=run_sweep)

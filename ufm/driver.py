@@ -97,8 +97,8 @@ def drive(
     escapes, polished = 0, False
     while True:
         state, status = _chunks(solver, typed, state, tolerance, max_steps, pending, kept, progress, place)
-        far = float(state.iterate.grad_norm) > POLISHED
-        if status is Status.STALLED and far and solver.escapes and dtype == np.float64 and not polished:
+        far = unpolished(float(state.iterate.grad_norm), dtype)
+        if status is Status.STALLED and far and solver.escapes and not polished:
             polished, nearer = True, place.nearer(problem, place.get(state.iterate.params))
             if nearer is not None:
                 state = _restart(solver, typed, place.put(nearer, dtype), state)
@@ -130,6 +130,11 @@ def drive(
         point=place.get(state.iterate.params),
         grad=place.get(state.iterate.grad),
     )
+
+
+def unpolished(grad_norm: float, dtype: np.dtype) -> bool:
+    """Whether the whole Hessian may find a smaller gradient where the steps stall."""
+    return dtype == np.float64 and grad_norm > POLISHED
 
 
 def _begin(place: OneDevice | Sharded, solver: Any, problem: Problem, params: Params, shapes: Any) -> Any:

@@ -101,13 +101,19 @@ def _in_row_space(
     sharper = gtol / problem.K**0.5  # an entry of a lifted gradient is at most the length of a column
     run = drive(thinner, narrow.start(start), solver, sharper, max_steps, list(stops), progress, dtype)
     norm = lifted_norm(problem, narrow, run.point, run.grad, gtol)
-    # Where lifting rounds the gradient away from what it was, no step would lower it.
-    ended = Status.STALLED if run.status is Status.CONVERGED else run.status
-    status = Status.CONVERGED if norm <= gtol else ended
+    status = lifted_status(run.status, norm, gtol)
     text = message(status, run.steps, run.value, norm, gtol, max_steps, dtype, problem.loss.convex)
     path = None if run.trajectory is None else _lifted(problem, thinner, start, run.trajectory, narrow, gtol)
     run = run._replace(grad_norm=norm, gtol=gtol, status=status, message=text, trajectory=path)
     return Solution(**run.fields(), reduction=narrow, lower_bound=-np.inf)
+
+
+def lifted_status(status: Status, norm: float, gtol: float) -> Status:
+    """How a solve in the row space, which has its own tolerance, ended in all of space."""
+    if norm <= gtol:
+        return Status.CONVERGED
+    # Where lifting rounds the gradient away from what it was, no step would lower it.
+    return Status.STALLED if status is Status.CONVERGED else status
 
 
 def lifted_norm(problem: Problem, narrow: RowSpace, point: Params, grad: Params, gtol: float) -> float:

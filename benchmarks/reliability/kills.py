@@ -26,7 +26,7 @@ def main() -> int:
         writer(Path(folder) / "warm.sqlite", options.rows).communicate()
         span = time.perf_counter() - clock
         store, before = Path(folder) / "0.sqlite", set()
-        for _ in range(options.kills):
+        for kill in range(1, options.kills + 1):
             child = writer(store, options.rows)
             time.sleep(rng.uniform(0.3, 1.0) * span)  # most of the first third is spent importing
             child.kill()
@@ -40,6 +40,8 @@ def main() -> int:
                 bad, lost = bad + wrong(results, reference), lost + results.computed
                 finished += 1
                 store, before = Path(folder) / f"{finished}.sqlite", set()
+                sums = f"{lost} lost, {doubled} doubled, {damaged} damaged, {bad} wrong"
+                print(f"{kill} kills, {grown} rows, {finished} sweeps finished: {sums}", file=sys.stderr, flush=True)
         bad += wrong(run(store, options.rows), reference)
     print(f"{options.kills} kills, {grown} rows written between them, {finished + 1} sweeps finished")
     print(f"{lost} lost, {doubled} doubled, {damaged} damaged, {bad} wrong")

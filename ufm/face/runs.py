@@ -9,10 +9,12 @@ import numpy as np
 from ufm.face.solve import BadOptionError
 from ufm.sweep.export import WRITERS, export
 from ufm.sweep.results import NOT_RUN, Results
+from ufm.sweep.rows import FAULTS
 from ufm.sweep.runs import Difference, compared, recalled, shared
 from ufm.sweep.store import Listing, listings, opened
 
 WIDTH = 100
+SHOWN = 5  # messages of failed rows
 
 
 def run_list(options: Namespace) -> int:
@@ -57,7 +59,7 @@ def run_export(options: Namespace) -> int:
 
 def summary(results: Results) -> str:
     """Counts, and the range of each number that varies."""
-    lines = [str(results)]
+    lines = [str(results), *_faults(results)]
     for name in ("verdict", "theorem"):
         if name in results.columns:
             counts = {str(value): int(np.sum(results[name] == value)) for value in np.unique(results[name])}
@@ -67,6 +69,14 @@ def summary(results: Results) -> str:
         if column.dtype.kind in "fi" and column.ndim == 1:
             lines.append(_range_line(name, column.astype(float)))
     return "\n".join(lines)
+
+
+def _faults(results: Results) -> list[str]:
+    """What went wrong, each message once, with the number of its rows."""
+    told = results["message"][np.isin(results["status"], FAULTS)].tolist() if "message" in results.columns else []
+    messages = list(dict.fromkeys(told))
+    more = [f"and {len(messages) - SHOWN} other messages"] if len(messages) > SHOWN else []
+    return [f"{told.count(message)} rows failed: {message}" for message in messages[:SHOWN]] + more
 
 
 def _range_line(name: str, column: np.ndarray) -> str:

@@ -5,7 +5,8 @@ import json
 import sys
 import time
 from argparse import Namespace
-from contextlib import nullcontext
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from ufm.face.runs import check_target, summary, write_export
 from ufm.face.solve import BadOptionError
+from ufm.sweep.devices import DevicePool
 from ufm.sweep.driver import SweepProgress, sweep
 from ufm.sweep.merge import merge_stores
 from ufm.sweep.pool import SpawnPool
@@ -35,12 +37,14 @@ def run_sweep(options: Namespace) -> int:
     """
     if options.jobs < 1:
         raise BadOptionError(f"--jobs {options.jobs} runs nothing. Pass 1 or more.")
+    if options.devices and options.jobs > 1:
+        raise BadOptionError("--devices runs in one process. Pass it or --jobs.")
     check_target(options.export)
     try:
         spec = read_spec(options.spec)
         store = options.store or spec.store or str(Path(options.spec).with_suffix(".sqlite"))
         line = _reporter(sys.stderr)
-        with nullcontext() if options.jobs == 1 else SpawnPool(options.jobs) as executor:
+        with _executor(options) as executor:
             results = sweep(
                 spec.grid,
                 store=store,
@@ -51,7 +55,8 @@ def run_sweep(options: Namespace) -> int:
             )
         line.end()
     except OSError as error:
-        raise BadOptionError(error.strerror or str(error)) from error
+        told = error.strerror or str(error)
+        raise BadOptionError(f"{error.filename}: {told}" if error.filename else told) from error
     except (TypeError, ValueError) as error:
         if str(error).partition(":")[0] not in REFUSALS:
             raise
@@ -59,6 +64,12 @@ def run_sweep(options: Namespace) -> int:
     write_export(results, options.export)
     print(_as_json(results, store) if options.json else f"{summary(results)}\nstore: {store}")
     return 130 if results.interrupted else int(any(np.isin(results["status"], FAULTS)))
+
+
+def _executor(options: Namespace) -> AbstractContextManager[Executor | None]:
+    if options.devices:
+        return DevicePool()
+    return nullcontext() if options.jobs == 1 else SpawnPool(options.jobs)
 
 
 def run_merge(options: Namespace) -> int:

@@ -1,14 +1,13 @@
 """One solve of a sweep, as a value: the problem, where it starts and how it is solved."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ufm.checks import positive, whole
-from ufm.precision import as_dtype
+from ufm.batch import shared_options
+from ufm.checks import positive
 from ufm.problem import Params, Problem
-from ufm.solvers.newton import TrustRegion
+from ufm.solve import default_solver
 from ufm.start import etf_start, generator, random_start
-from ufm.validation import check_problem
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,15 @@ class Case:
     problem: Problem
     key: int = 0
     start: Any = field(default_factory=RandomStart)
-    solver: Any = field(default_factory=TrustRegion)
+    solver: Any = None
     gtol: float | None = None
     max_steps: int | None = None
     dtype: str = "float64"
+
+
+def explicit(case: Case) -> Case:
+    """The same case, with the solver that `ufm.solve` takes by default for its problem written out."""
+    return case if case.solver is not None else replace(case, solver=default_solver(case.problem))
 
 
 def check_case(case: Any, who: str) -> None:
@@ -60,17 +64,11 @@ def check_case(case: Any, who: str) -> None:
         raise TypeError(
             f"{who}: expected a ufm.Case, got {type(case).__name__}. Build them with ufm.grid(problem, ...)."
         )
-    dtype = as_dtype(case.dtype, who)
-    if isinstance(case.solver, type) or not all(hasattr(case.solver, name) for name in ("init", "step", "escapes")):
-        raise TypeError(f"{who}: solver={case.solver!r} is not a solver. Pass e.g. ufm.TrustRegion().")
-    check_problem(case.problem, who, dtype, minimiser=case.solver.escapes)
-    case.solver.check(case.problem)
+    shared_options(case.problem, case.solver, case.gtol, case.max_steps, case.dtype, who)
     if isinstance(case.start, type) or not callable(case.start):
         raise TypeError(
             f"{who}: start={case.start!r} is not a function (problem, key) -> Params. Pass e.g. ufm.RandomStart()."
         )
+    if isinstance(case.start, RandomStart | ETFStart):
+        positive(case.start.scale, "scale", who)
     generator(case.key, who)
-    if case.gtol is not None:
-        positive(case.gtol, "gtol", who)
-    if case.max_steps is not None:
-        whole(case.max_steps, "max_steps", who, 1, "that allows no step")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ufm.checks import whole
-from ufm.sweep.case import Case, check_case
+from ufm.sweep.case import Case, check_case, explicit
 from ufm.sweep.chunks import Chunk, chunks_of, shrink, without
 from ufm.sweep.describe import canonical, describe
 from ufm.sweep.encoding import key_of
@@ -71,9 +71,10 @@ def sweep(
     """
     grid = cases if isinstance(cases, Grid) else _listed(cases)
     size = whole(chunk, "chunk", "sweep", 1, "a chunk needs a case")
-    _check_options(executor, columns, progress)
+    _check_options(store, executor, columns, progress)
     extra, code = describe(columns), code_version()
-    configurations = [canonical({"case": case, "code": code, "columns": extra}) for case in grid.cases]
+    solved = [explicit(case) for case in grid.cases]
+    configurations = [canonical({"case": case, "code": code, "columns": extra}) for case in solved]
     keys = [key_of(configuration) for configuration in configurations]
     with opened(store) as held:
         axes = [[[name, label.tolist()] for name, label in zip(a.names, a.labels, strict=True)] for a in grid.axes]
@@ -85,7 +86,7 @@ def sweep(
         done = found.keys() - set(faulty)
         missing = {
             key: (configuration, case)
-            for key, configuration, case in zip(keys, configurations, grid.cases, strict=True)
+            for key, configuration, case in zip(keys, configurations, solved, strict=True)
             if key not in done
         }
         with _stoppable() as stopped:
@@ -178,7 +179,9 @@ def _listed(cases: Any) -> Grid:
     return Grid(tuple(cases), (Axis(("case",), (np.arange(len(cases)),)),))
 
 
-def _check_options(executor: Any, columns: Any, progress: Any) -> None:
+def _check_options(store: Any, executor: Any, columns: Any, progress: Any) -> None:
+    if store is not None and not isinstance(store, str | os.PathLike):
+        raise TypeError(f"sweep: store={store!r} is not a path. Pass e.g. 'runs/ce.sqlite', or None.")
     if executor is not None and not (hasattr(executor, "submit") and not isinstance(executor, type)):
         raise TypeError(f"sweep: executor={executor!r} has no submit. Pass e.g. ufm.SpawnPool(2), or None.")
     for name, value in (("columns", columns), ("progress", progress)):

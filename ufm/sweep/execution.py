@@ -20,7 +20,7 @@ def elsewhere(
     chunks: Iterator[Chunk], executor: Executor, columns: Columns | None
 ) -> Iterator[tuple[Chunk, list[Row]]]:
     """Rows as they come. A chunk whose worker was lost runs again alone: if it is lost again, its cases are."""
-    room = AHEAD * getattr(executor, "_workers", getattr(executor, "_max_workers", WORKERS))
+    room = AHEAD * (getattr(executor, "_workers", None) or getattr(executor, "_max_workers", None) or WORKERS)
     running: dict[Future[list[Row]], Chunk] = {}
     suspects: list[Chunk] = []
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ufm.problem import Problem
-from ufm.sweep.case import Case, check_case
+from ufm.sweep.case import Case, check_case, explicit
 
 # Where a name is looked for that is no field of a case or a problem.
 MODEL = ("problem", "model")
@@ -120,7 +120,9 @@ def replaced(case: Case, name: str, value: Any) -> Case:
     Raises:
         ValueError: nothing in the case has this name, or more than one thing has.
     """
-    return _put(case, _path(case, name), value)
+    path = _path(explicit(case), name)
+    inside = path[0] == "solver" and len(path) > 1  # a default solver follows the problem until a part of it is named
+    return _put(explicit(case) if inside else case, path, value)
 
 
 def _put(part: Any, path: tuple[str, ...], value: Any) -> Any:

@@ -59,7 +59,8 @@ class Results:
         counts = {status: int(np.sum(self["status"] == status)) for status in dict.fromkeys(self["status"].tolist())}
         told = ", ".join(f"{count} {status}" for status, count in counts.items())
         axes = " x ".join(f"{'/'.join(axis.names)}[{len(axis)}]" for axis in self.axes)
-        return "\n".join([f"{len(self)} rows over {axes}: {told}; {self.computed} computed now", *self.notes])
+        rows = f"{len(self)} row" + ("" if len(self) == 1 else "s") + (f" over {axes}" if axes else "")
+        return "\n".join([f"{rows}: {told}; {self.computed} computed now", *self.notes])
 
 
 def collected(

@@ -42,6 +42,7 @@ BLANK: Row = {
     "jax": "",
     "numpy": "",
 }  # what every row has, in the order of the columns
+TAKEN = {*BLANK, "file", "allow_pickle"}  # the last two by np.savez
 VANISHED = 1e-8  # logits of at most this size are zero: what is left of their directions is rounding
 CRITICAL = {"float64": 1e-8, "float32": 1e-5}  # as in the report of `ufm solve`
 
@@ -87,12 +88,31 @@ def _row(case: Case, size: int, columns: Columns | None, solution: Solution | No
             row |= {name: _number(getattr(certificate, name)) for name in CERTIFIED}
             row |= _measured(case.problem, solution)
             if columns is not None:
-                row |= columns(case.problem, solution, certificate)
+                row |= _further(columns(case.problem, solution, certificate))
     except Exception as error:
         if out_of_memory(error):
             raise
         row |= {"status": FAILED, "message": f"{type(error).__name__}: {error}"}
     return row | {"seconds": time.perf_counter() - clock}
+
+
+def _further(found: Any) -> Row:
+    """What the columns of the caller say, as a row holds it: plain numbers, text, NumPy arrays."""
+    if not isinstance(found, Mapping):
+        raise TypeError(f"columns returned a {type(found).__name__}. Return {{name: number, text or array}}.")
+    for name in found:
+        if name in TAKEN or not isinstance(name, str):
+            raise ValueError(f"columns: {name!r} cannot be the name of a further column. Choose another one.")
+    return {name: _entry(name, value) for name, value in found.items()}
+
+
+def _entry(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return _number(value)
+    array = np.asarray(value)
+    if array.dtype.kind not in ("biufc" if array.ndim else "biuf"):
+        raise TypeError(f"columns: {name}={value!r} is neither a real number nor text nor an array of numbers.")
+    return array if array.ndim else array.item()
 
 
 def _solved(case: Case) -> Solution:

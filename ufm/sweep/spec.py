@@ -13,13 +13,15 @@ import optax
 from ufm import models
 from ufm.losses import MSE, CrossEntropy, DotRegression, Focal, PickAllLabel, RescaledMSE, SupCon
 from ufm.problem import Problem
-from ufm.solvers.first_order import FirstOrder
+from ufm.solvers.first_order import FirstOrder, annealed
 from ufm.solvers.lbfgs import LBFGS
 from ufm.solvers.newton import TrustRegion
 from ufm.sweep.case import Case, ETFStart, RandomStart
 from ufm.sweep.grid import Grid, grid, hint, zipped
 
 TABLES = ("problem", "options", "axes")
+FIRST = ("store", "chunk")
+NAMES = (*TABLES, "solver", "start", "joint", *FIRST)
 OPTIONS = ("key", "gtol", "max_steps", "dtype")
 RANGES: dict[str, Callable[..., Any]] = {"range": range, "linspace": np.linspace, "logspace": np.logspace}
 
@@ -58,9 +60,11 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
             models.layer_peeled,
             models.relu_features,
             models.contrastive,
+            models.DeepLinear,
+            models.DeepReLU,
         )
     },
-    "solver": {make.__name__: make for make in (TrustRegion, LBFGS, sgd, adam)},
+    "solver": {make.__name__: make for make in (TrustRegion, LBFGS, sgd, adam, annealed)},
     "start": {make.__name__: make for make in (RandomStart, ETFStart)},
 }  # fmt: skip
 
@@ -82,7 +86,7 @@ def read_spec(path: str | os.PathLike[str]) -> Spec:
 
 def parse_spec(document: Mapping[str, Any]) -> Spec:
     """As `read_spec`, from what a TOML file holds."""
-    _known("", document, (*TABLES, "solver", "start", "joint", "store", "chunk"))
+    _known("", document, NAMES)
     for name in TABLES:
         if not isinstance(document.get(name, {}), Mapping):
             raise TypeError(f"spec: {name}={document[name]!r} is not a table. Write [{name}].")
@@ -111,6 +115,8 @@ def _axis(name: str, values: Any) -> Any:
         if len(values) != 1:
             raise ValueError(f"spec: the axis {name} has {len(values)} ranges. Write one, such as {{range = [0, 20]}}.")
         ((kind, arguments),) = values.items()
+        if not isinstance(arguments, list):
+            raise TypeError(f"spec: {name}.{kind} = {arguments!r} is no list. Write e.g. {{{kind} = [0, 20]}}.")
         try:
             return [value.item() if isinstance(value, np.generic) else value for value in RANGES[kind](*arguments)]
         except (TypeError, ValueError) as error:
@@ -137,12 +143,22 @@ def _built(name: str, value: Any) -> Any:
     make = PARTS[name][kind]
     _known(f"{name}.", stated, inspect.signature(make).parameters)
     try:
-        return make(**stated)
+        return make(**{key: _argument(entry) for key, entry in stated.items()})
     except TypeError as error:
         raise TypeError(f"spec: {name} = {value!r}: {error}.") from error
+
+
+def _argument(value: Any) -> Any:
+    """Lists of numbers are tuples, such as widths; lists of lists are matrices, such as a fixed classifier."""
+    if not isinstance(value, list):
+        return value
+    return np.array(value, float) if any(isinstance(row, list) for row in value) else tuple(value)
 
 
 def _known(where: str, table: Mapping[str, Any], known: Any) -> None:
     for name in table:
         if name not in known:
-            raise ValueError(f"spec: unknown key {where}{name}.{hint(name, known)}")
+            told = hint(name, known)
+            if where and name in NAMES:  # in TOML a key belongs to the table above it
+                told = " Write it above the first [table]." if name in FIRST else f" Write it as a table, [{name}]."
+            raise ValueError(f"spec: unknown key {where}{name}.{told}")

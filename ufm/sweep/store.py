@@ -78,13 +78,21 @@ def opened(path: str | os.PathLike[str] | None, *, create: bool = True) -> Itera
     else:
         if not create and not Path(path).is_file():
             raise FileNotFoundError(errno.ENOENT, f"store: there is no file {path}. Check the path.")
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(path).parent)
         store = _opened_or_rescued(Path(path))
     try:
         with _told(store.path):
             yield store
     finally:
         store.connection.close()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        told = f"store: the folder {folder} cannot be made ({error.strerror}). Check the path and its permissions."
+        raise OSError(error.errno, told) from error
 
 
 def write_rows(store: Store, rows: Iterable[tuple[str, dict[str, Any]]]) -> None:

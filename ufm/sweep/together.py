@@ -18,11 +18,11 @@ def together(cases: Sequence[Case], size: int) -> list[Solution | None]:
     """The solution of each of these cases where a call for many of them finds it; None elsewhere.
 
     None is: a large problem, one with kinks, a solver that follows dynamics of its own, a start that raises or does
-    not fit, and whatever needs more than steps. What a case is given does not depend on the others: a call is always
-    filled up to `size`.
+    not fit, and whatever leaves a saddle or is polished. What a case is given does not depend on the others: a call is
+    always filled up to `size`.
 
     Args:
-        cases: of one static shape, at most `size`.
+        cases: of one static shape, with a solver each (`explicit`), at most `size`.
         size: of the chunk.
     Raises:
         MemoryError, RuntimeError: for want of memory.

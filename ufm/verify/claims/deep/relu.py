@@ -18,6 +18,7 @@ from ufm.solve import solve
 from ufm.solvers.lbfgs import LBFGS
 from ufm.verify.claim import AtLeast, AtMost, Claim, Measurement
 from ufm.verify.claims.deep.cases import Case
+from ufm.verify.claims.deep.groups import composed
 from ufm.verify.experiment import ROUNDING
 
 ZIGZAG = 1e-6  # what a descent across kinks leaves over
@@ -69,15 +70,7 @@ class Graph(NamedTuple):
         sets = [chosen for m, _ in self.mixture for chosen in itertools.combinations(range(self.r), m)]
         mass = [share / math.comb(self.r, m) for m, share in self.mixture for _ in range(math.comb(self.r, m))]
         signs = np.array([[0.5 if vertex in chosen else -0.5 for vertex in range(self.r)] for chosen in sets])
-        inside = np.array([[float(set(edge) <= set(chosen)) for edge in edges] for chosen in sets])
-        signs, inside = np.sqrt(mass)[:, None] * signs, np.sqrt(mass)[:, None] * inside
-        ridge = np.linalg.solve(inside.T @ inside + math.exp(log_tau) * np.eye(self.K), inside.T)
-        U, s, Vt = np.linalg.svd(np.repeat(T, self.n, axis=1), full_matrices=False)
-        factors = [U * np.sqrt(s), *[np.eye(self.r)] * (self.L - 3), signs, ridge, np.sqrt(s)[:, None] * Vt]
-        norms = np.array([np.linalg.norm(factor) for factor in factors])
-        common = float(np.exp(np.mean(np.log(norms))))  # one decay: factors of one norm are the cheapest
-        scaled = [common / norm * factor for norm, factor in zip(norms, factors, strict=True)]
-        return Params(tuple(scaled[:-1]), scaled[-1], None)
+        return composed(T, np.sqrt(mass)[:, None] * signs, math.exp(log_tau), self.L, self.n)
 
 
 @functools.cache

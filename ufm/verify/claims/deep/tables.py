@@ -10,11 +10,9 @@ from ufm.models import DeepLinear
 from ufm.multistart import best_found
 from ufm.verify.claim import AtLeast, Claim, Measurement
 from ufm.verify.claims.deep.cases import Case, minimum
-from ufm.verify.claims.deep.entropy import Symmetric, ends
+from ufm.verify.claims.deep.entropy import DIGITS, Symmetric, pairs_end, simplex_end
 from ufm.verify.claims.deep.relu import ALL2, ALL3, Graph, lowest
 from ufm.verify.experiment import ROUNDING
-
-DIGITS = 6e-13  # half of the last digit given, and rounding
 
 UNEVEN = (8, 5, 3, 1)
 # sizes, width of every layer, lam_b: f* for M = 1, 2, 3, 4
@@ -144,7 +142,7 @@ RIVALS = (
 
 def measure_rivals(entry: Rivals) -> Measurement:
     """The critical points next to both, and the best of sixteen random starts."""
-    simplex, pairs = ends(entry.setting)
+    simplex, pairs = simplex_end(entry.setting), pairs_end(entry.setting)
     best = best_found(entry.setting.case.problem, 16, key=0, scales=(1.0, 1.5)).solution.value
     values = {"simplex": simplex.value, "cross-polytope": pairs.value, "best": best, "bound": best}
     tolerances = {"simplex": DIGITS, "cross-polytope": DIGITS, "best": DIGITS, "bound": ROUNDING}
@@ -153,8 +151,7 @@ def measure_rivals(entry: Rivals) -> Measurement:
 
 def predict_rivals(entry: Rivals) -> Mapping[str, Any]:
     """The table, and the bound that nothing is below."""
-    K, M, lam = entry.setting
-    bound = theory.deep_cross_entropy.lower_bound(K=K, n=1, lam_W=lam, lam_H=lam, M=M)
+    bound = theory.deep_cross_entropy.lower_bound(**entry.setting.arguments)
     return {"simplex": entry.simplex, "cross-polytope": entry.pairs, "best": entry.best, "bound": AtLeast(bound)}
 
 
