@@ -114,6 +114,10 @@ def test_the_experiments_from_a_command_to_a_table(tmp_path, capsys, monkeypatch
     monkeypatch.setattr(style, "save", lambda figure, target: (target.with_suffix(".png"), target.with_suffix(".pdf")))
     for experiment, before in outputs.items():
         assert run(capsys, experiment, *common, "--out", tmp_path / experiment)[1] == before
+    (tmp_path / "taken.csv").mkdir()
+    status, out, err = run(capsys, "causes", *common, "--out", tmp_path / "taken")
+    assert (status, out) == (2, "")
+    assert "taken: Is a directory. The rows are stored: run it again." in err
 
 
 def test_a_stopped_run_goes_on(tmp_path, capsys, monkeypatch):
@@ -150,18 +154,6 @@ def test_what_cannot_work_is_refused_in_one_line(tmp_path, capsys, monkeypatch, 
     assert (status, out) == (2, "")
     assert err.startswith("ufm transfer: ")
     assert said in err
-
-
-def test_a_picture_that_cannot_be_written_is_refused_and_the_rows_stay(tmp_path, capsys, monkeypatch):
-    (tmp_path / "out.csv").mkdir()
-    options = ("--setting", "S1", "--store", tmp_path / "rows.sqlite", "--out", tmp_path / "out")
-    status, out, err = run(capsys, "causes", *options)
-    assert (status, out) == (2, "")
-    assert "Is a directory. The rows are stored: run it again." in err
-    (tmp_path / "out.csv").rmdir()
-    forbid(monkeypatch)
-    monkeypatch.setattr(style, "save", lambda figure, target: (target.with_suffix(".png"), target.with_suffix(".pdf")))
-    assert run(capsys, "causes", *options)[0] == 0
 
 
 def test_what_is_not_installed_is_named(tmp_path, capsys, monkeypatch):
@@ -283,12 +275,15 @@ def test_negatives_are_said():
     assert "NEGATIVE: full fine-tuning does better" in told
     assert "(0.950, +0.050 (se 0.000) against it)" in told
     assert "raw" not in told
-    assert "the skip adds +0.100 (0.000) to tuning one layer, mean over all layers but the last (+0.100)" in told
+    assert "the skip adds +0.100 (0.000) to tuning one layer, mean over the layers but the last (+0.100)" in told
     told = "\n".join(findings(table(probe=0.83, full=0.7, scratch=0.5, labels=0.9, **common)))
     assert "NEGATIVE: a linear probe of the raw samples does as well: no claim of transfer (0.840, +0.010" in told
     assert "NEGATIVE: a linear probe that learns from the labels by which the others choose does as well" in told
     assert "NEGATIVE: nothing does better than the linear probe" in told
     assert "scratch" not in told
+    assert "NEGATIVE: the skip adds -0.100 (0.000)" in "\n".join(
+        findings(table(probe=0.6, full=0.7, **common | {"scl_1": 0.6}))
+    )
 
 
 def test_effects_are_paired_by_seed():

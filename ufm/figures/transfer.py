@@ -1,5 +1,6 @@
 """The pictures of `ufm transfer`: scores against probes, transfer over the layers, fine-tuning over the draws."""
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -145,8 +146,10 @@ def finetune_figure(found: Found) -> Figure:
             negatives += [f"{n} a class, {line}" for line in findings(named) if line.startswith("NEGATIVE")]
             _draw_methods(axes, table)
         panels[0].set_yticks(range(len(tables[0])), [_method_name(method) for method in tables[0]])
-        panels[0].invert_yaxis()
-        figure.supxlabel("\n".join(negatives), x=0.012, ha="left", **NOTE)
+        panels[0].set_ylim(len(tables[0]) - 0.4, -0.6)
+        room = int(15.0 * figure.get_figwidth())  # letters of a line
+        told = [textwrap.fill(line, room, subsequent_indent="    ") for line in negatives]
+        figure.supxlabel("\n".join(told), x=0.012, ha="left", **NOTE)
     return figure
 
 

@@ -100,9 +100,12 @@ def _skip(table: Mapping[str, Method]) -> list[str]:
     gains = [table[f"scl {layer}"].accuracy - table[f"layer {layer}"].accuracy for layer in layers[:-1]]
     if not gains:
         return []
-    told = f"the skip adds {np.mean(gains):+.3f} ({_number(mean_error(np.mean(gains, axis=0)))}) to tuning one layer"
+    mean, error = float(np.mean(gains)), mean_error(np.mean(gains, axis=0))
     each = ", ".join(f"{np.mean(gain):+.3f}" for gain in gains)
-    return [f"{told}, mean over all layers but the last ({each})"]
+    told = (
+        f"the skip adds {mean:+.3f} ({_number(error)}) to tuning one layer, mean over the layers but the last ({each})"
+    )
+    return [f"NEGATIVE: {told}" if mean <= 2.0 * error else told]
 
 
 def _against(one: Method, other: Method) -> str:
