@@ -31,13 +31,14 @@ class Effect:
 
 
 def effects(found: Found) -> tuple[Effect, ...]:
-    """Each change of the pool, in order."""
+    """Each change of the pool, those of a cause together."""
     by = {(row["model"], row["seed"]): row for row in found.rows}
     seeds = sorted({seed for _, seed in by})
     changes = dict.fromkeys((row["model"], row["cause"], row["against"]) for row in found.rows if row["against"])
+    causes = list(dict.fromkeys(cause for _, cause, _ in changes))
     return tuple(
         _effect(*change, [(by[change[0], seed], by[change[2], seed]) for seed in seeds], tuple(found.setting.shots))
-        for change in changes
+        for change in sorted(changes, key=lambda change: causes.index(change[1]))
         if (change[2], seeds[0]) in by
     )
 

@@ -17,7 +17,7 @@ PROFILES = {5: 5, 20: 3}  # samples a class -> sets of them, for the probes of e
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The rows of an experiment: flat dicts, which `ufm transfer` writes as CSV under the same names.
+    """The rows of an experiment: dicts. `ufm transfer` writes their numbers as CSV under the same names.
 
     Attributes:
         setting: what was run. rows: in order. controls: of the scores, raw samples. What rows hold:
@@ -29,9 +29,9 @@ class Found:
     layers    model, seed, n; names [L] and arrays [L] of `LayerProfile`; raw_nc1, raw_probe
     finetune  method, layer (0 for none), n, backbone (seed of its pretraining), draw (seed of the samples); accuracy
               on the test set; validation_accuracy, rate, labels, trained, total, share, seconds, nc1_before, nc1_after,
-              nc1_test as in `Tuned`; frozen [L], NC1 of the backbone's layers on the same samples. Methods are those of
-              `METHODS`, and three linear probes: "raw" of the samples themselves, "random" of the backbone before
-              training, "labels" of the backbone, learnt from the validation's samples too
+              nc1_test as in `Tuned`; frozen [L], NC1 of the backbone's layers on the same samples (not in the CSV).
+              Methods are those of `METHODS`, and three linear probes: "raw" of the samples themselves, "random" of
+              the backbone before training, "labels" of the backbone, learnt from the validation's samples too
     """
 
     setting: Setting
