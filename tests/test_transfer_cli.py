@@ -10,17 +10,20 @@ import pytest
 from ufm import transfer
 from ufm.cli import main
 from ufm.figures import style
-from ufm.figures.transfer import scores_figure
+from ufm.figures.transfer import causes_figure, scores_figure
 from ufm.losses import CrossEntropy
 from ufm.networks import Recipe, from_arrays, mlp
 from ufm.sweep.store import opened
 from ufm.transfer import rows as rows_module
+from ufm.transfer.effects import along, effects, error
 from ufm.transfer.experiments import Found, run_scores
+from ufm.transfer.paired import mean_error
 from ufm.transfer.pretraining import Backbone, as_arrays, from_stored, pretrain
 from ufm.transfer.rows import remembered
 from ufm.transfer.samples import noise
 from ufm.transfer.settings import SETTINGS, Setting, quick
-from ufm.transfer.summary import Method, correlations, findings, methods, paired, pooled_profile, score_values, spearman
+from ufm.transfer.summary import correlations, pooled_profile, score_values, spearman
+from ufm.transfer.tables import Method, findings, methods, paired
 
 K, D = 3, 6
 
@@ -33,7 +36,7 @@ def blobs(seed, name):
 
 
 RECIPE = Recipe(epochs=1, batch=30, rate=0.02, loss=CrossEntropy())
-BASE = Backbone("base", partial(mlp, depth=2, width=8), RECIPE, cause="base")
+BASE = Backbone("base", partial(mlp, depth=2, width=8), RECIPE)
 TINY = Setting(
     "S1",
     "blobs to blobs",
@@ -41,16 +44,17 @@ TINY = Setting(
     lambda: blobs(2, "target"),
     (
         BASE,
-        replace(BASE, label="untrained", trained=False, cause="epochs"),
+        replace(BASE, label="untrained", trained=False, cause="epochs", against="base"),
         replace(BASE, label="other seed", key=1),
     ),
     (BASE,),
-    replace(BASE, make=partial(mlp, depth=1, width=8)),
-    (4,),
-    1,
+    (replace(BASE, make=partial(mlp, depth=1, width=8)),),
+    {4: 1},
     3,
     (1e-2,),
-    {5: 1, 20: 1},
+    draws=1,
+    seeds=1,
+    shots={5: 1, 20: 1},
 )
 
 
@@ -79,13 +83,13 @@ def forbid(monkeypatch):
 def test_the_experiments_from_a_command_to_a_table(tmp_path, capsys, monkeypatch):
     common = ("--setting", "S1", "--store", tmp_path / "rows.sqlite")
     outputs = {}
-    for experiment in ("scores", "layers", "finetune"):
+    for experiment in ("scores", "causes", "layers", "finetune"):
         status, outputs[experiment], err = run(capsys, experiment, *common, "--out", tmp_path / experiment)
         assert status == 0
         assert "rows" in err
         for suffix in (".png", ".pdf", ".csv"):
             assert (tmp_path / f"{experiment}{suffix}").stat().st_size > 0
-    scores, layers, tuned = outputs["scores"], outputs["layers"], outputs["finetune"]
+    scores, causes, layers, tuned = outputs.values()
     assert scores.startswith("S1  blobs to blobs: 3 backbones")
     assert "backbones do better than raw samples with 5 samples a class" in scores
     for name in (*transfer.SCORES, "ncti", "source_nc1", "few_nc1"):
@@ -95,18 +99,25 @@ def test_the_experiments_from_a_command_to_a_table(tmp_path, capsys, monkeypatch
     assert [row["model"] for row in table] == ["base", "untrained", "other seed", "raw samples"]
     shown = next(line for line in scores.splitlines() if line.startswith("other seed"))
     assert f"{float(table[2]['probe_5']):.3f}" in shown
+    changed = next(line for line in causes.splitlines() if line.startswith("untrained"))
+    assert changed.split()[1] == "base"
+    assert f"{float(table[1]['probe_5']) - float(table[0]['probe_5']):+.3f} (-)" in changed
     assert "layer1" in layers
     assert "raw samples" in layers
     assert "Pearson r over the layers of log NC1 with the probe of 5 samples a class" in layers
     with open(tmp_path / "layers.csv") as file:
         assert len(list(csv.DictReader(file))) == 2 * 2  # sizes, layers
-    assert "4 samples a class, 12 labels in all" in tuned
+    assert "4 samples a class, 1 draw for each backbone, 12 labels in all" in tuned
     assert "best without looking at the test set:" in tuned
-    assert "the skip adds" in tuned
+    assert "\nlabels " not in tuned  # one rate: no labels chose it
     forbid(monkeypatch)
     monkeypatch.setattr(style, "save", lambda figure, target: (target.with_suffix(".png"), target.with_suffix(".pdf")))
     for experiment, before in outputs.items():
         assert run(capsys, experiment, *common, "--out", tmp_path / experiment)[1] == before
+    (tmp_path / "taken.csv").mkdir()
+    status, out, err = run(capsys, "causes", *common, "--out", tmp_path / "taken")
+    assert (status, out) == (2, "")
+    assert "taken: Is a directory. The rows are stored: run it again." in err
 
 
 def test_a_stopped_run_goes_on(tmp_path, capsys, monkeypatch):
@@ -227,40 +238,97 @@ def test_correlations_over_a_pool():
 def test_rules_choose_by_training_samples():
     def row(draw, method, layer, accuracy, after):
         named = {"n": 4, "draw": draw, "method": method, "layer": layer, "accuracy": accuracy, "nc1_after": after}
+        named |= {"backbone": 0, "validation_accuracy": 0.9 - 0.1 * layer}
         return named | {"frozen": np.array([0.5, 0.2]), "nc1_test": 1.0, "share": 0.1, "seconds": 1.0, "labels": 12}
 
     rows = [row(draw, "probe", 0, 0.5 + 0.1 * draw, 1.0) for draw in range(2)]
     rows += [
         row(draw, "scl", layer, 0.6 + 0.1 * draw**2, 0.1 * abs(layer - 1 - draw)) for draw in (0, 1) for layer in (1, 2)
     ]
-    by = {method.name: method for method in methods(Found(replace(TINY, draws=2), tuple(rows)), 4)}
-    assert by["scl nc1"].layers.tolist() == [2, 2]
-    assert by["scl search"].layers.tolist() == [1, 2]
-    assert list(by) == ["probe", "scl 1", "scl 2", "scl nc1", "scl search"]
-    mean, error = paired(by["scl 1"], by["probe"])
-    assert (mean, error) == (pytest.approx(0.1), pytest.approx(0.0, abs=1e-12))
+    by = {method.name: method for method in methods(Found(TINY, tuple(rows[::-1])), 4)}
+    assert by["scl nc1"].layers.tolist() == [[2, 2]]
+    assert by["scl search"].layers.tolist() == [[1, 2]]
+    assert by["scl validation"].layers.tolist() == [[1, 1]]
+    assert set(by) == {"probe", "scl 1", "scl 2", "scl nc1", "scl search", "scl validation"}
+    np.testing.assert_allclose(by["probe"].accuracy, [[0.5, 0.6]])
+    mean, of = paired(by["scl 1"], by["probe"])
+    assert (mean, of) == (pytest.approx(0.1), pytest.approx(0.0, abs=1e-12))
+    rows[2]["validation_accuracy"] = np.nan
+    assert "scl validation" not in {method.name for method in methods(Found(TINY, tuple(rows)), 4)}
+    rows[2]["nc1_after"] = np.nan
+    assert {method.name: method for method in methods(Found(TINY, tuple(rows)), 4)}["scl search"].layers[0, 0] == 2
 
 
 def test_negatives_are_said():
     def table(**accuracy):
-        rest = (np.ones(2), np.ones(2), 0.1, 1.0, 12, np.zeros(2, int))
-        names = {"scl_1": "scl 1", "layer_1": "layer 1", "scl_nc1": "scl nc1"}
+        ones = np.ones((1, 2))
+        names = {name: name.replace("_", " ") for name in accuracy}
         return {
-            names.get(name, name): Method(names.get(name, name), 4, np.full(2, value), *rest)
+            names[name]: Method(names[name], 4, value * ones, ones, ones, 0.1, 1.0, 12, 0 * ones)
             for name, value in accuracy.items()
         }
 
-    common = {"scl_1": 0.8, "layer_1": 0.7, "scl_nc1": 0.8, "raw": 0.84}
+    common = {"scl_1": 0.8, "layer_1": 0.7, "scl_2": 0.9, "layer_2": 0.1, "scl_nc1": 0.8, "raw": 0.84}
     told = "\n".join(findings(table(probe=0.6, full=0.9, scratch=0.95, **common)))
     assert "best without looking at the test set: full, 0.900" in told
     assert "NEGATIVE: training from scratch" in told
     assert "NEGATIVE: full fine-tuning does better" in told
+    assert "(0.950, +0.050 (se 0.000) against it)" in told
     assert "raw" not in told
-    assert "the skip adds +0.100" in told
-    told = "\n".join(findings(table(probe=0.83, full=0.7, scratch=0.5, **common)))
-    assert "NEGATIVE: a linear probe of the raw samples does as well (0.840)" in told
+    assert "the skip adds +0.100 (0.000) to tuning one layer, mean over the layers but the last (+0.100)" in told
+    told = "\n".join(findings(table(probe=0.83, full=0.7, scratch=0.5, labels=0.9, **common)))
+    assert "NEGATIVE: a linear probe of the raw samples does as well: no claim of transfer (0.840, +0.010" in told
+    assert "NEGATIVE: a linear probe that learns from the labels by which the others choose does as well" in told
     assert "NEGATIVE: nothing does better than the linear probe" in told
     assert "scratch" not in told
+    assert "NEGATIVE: the skip adds -0.100 (0.000)" in "\n".join(
+        findings(table(probe=0.6, full=0.7, **common | {"scl_1": 0.6}))
+    )
+
+
+def test_effects_are_paired_by_seed():
+    rows = [
+        {"model": model, "cause": "decay", "against": against, "seed": seed, "source_nc1": nc1, "nc1": 2.0}
+        | {"probe_5": 0.1 * seed + gain, "probe_20": 0.5}
+        for seed in (1, 0)
+        for model, against, nc1, gain in (
+            ("base", "", 1.0, 0.0), ("a", "base", np.e, 0.1 * seed), ("b", "base", 9.0, -1.0),
+        )
+    ]  # fmt: skip
+    rows.append(rows[0] | {"model": "lost", "against": "nothing that is there"})
+    found = Found(TINY, tuple(rows))
+    one, other = effects(found)
+    assert (one.model, one.against, other.model) == ("a", "base", "b")
+    np.testing.assert_allclose(one.source, [1.0, 1.0])
+    np.testing.assert_allclose(one.probes[5], [0.0, 0.1])
+    np.testing.assert_allclose(one.downstream, 0.0)
+    assert error(one.probes[5]) == pytest.approx(0.05)
+    assert np.isnan(error(np.ones(1)))
+    assert np.isnan(along((one, other), 5)["source"])  # two points lie on a line
+    turned = replace(other, source=-other.source, probes={5: -other.probes[5]})
+    assert along((one, other, turned), 5)["source"] == pytest.approx(
+        np.corrcoef([1.0, other.source[0], -other.source[0]], [0.05, -1.0, 1.0])[0, 1]
+    )
+    left, right = causes_figure(found).axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["a, against base", "b, against base"]
+    assert "source" in right.get_xlabel()
+
+
+def test_the_error_of_a_mean_is_over_rows_and_columns():
+    """From additive tables its square is the variance of the mean, on average; each axis alone is the usual error."""
+    rng = np.random.default_rng(0)
+    B, D, parts = 4, 5, (0.3, 0.2, 0.4)
+    rows, columns, rest = (
+        scale * rng.standard_normal((2000, *shape))
+        for scale, shape in zip(parts, ((B, 1), (1, D), (B, D)), strict=True)
+    )
+    squares = [mean_error(table) ** 2 for table in rows + columns + rest]
+    assert np.mean(squares) == pytest.approx(0.3**2 / B + 0.2**2 / D + 0.4**2 / (B * D), rel=0.12)
+    values = np.array([[1.0, 2.0, 4.0]])
+    assert mean_error(values) == mean_error(values.T) == pytest.approx(np.std([1, 2, 4], ddof=1) / np.sqrt(3))
+    assert np.isnan(mean_error(np.ones((1, 1))))
+    shared = np.repeat(values, 5, axis=0)  # five backbones that say the same are one
+    assert mean_error(shared) == pytest.approx(mean_error(values))
 
 
 def test_profiles_are_pooled_over_seeds():
@@ -285,4 +353,9 @@ def test_settings_are_what_the_issue_asks_for():
         assert len({backbone.label for backbone in setting.pool}) == len(setting.pool)
         small = quick(setting)
         assert len(small.pool) < len(setting.pool)
-        assert small.tuned.recipe.epochs == setting.tuned.recipe.epochs // 3
+        assert small.tuned[0].recipe.epochs == setting.tuned[0].recipe.epochs // 3
+        for each in (setting, small):
+            labels = {backbone.label for backbone in each.pool}
+            changes = [backbone for backbone in each.pool if backbone.against in labels]
+            assert {"epochs", "decay", "augmentation", "projection head"} <= {backbone.cause for backbone in changes}
+            assert all(backbone.against in labels for backbone in setting.pool if backbone.cause)

@@ -12,12 +12,12 @@ import pytest
 from ufm import transfer
 from ufm.networks import Data, Network, convolutional, from_arrays, mlp, residual, transformer, with_statistics
 from ufm.networks.layers import BatchNorm
-from ufm.transfer.backbones import features, has_open_norms
+from ufm.transfer.backbones import features, has_open_norms, opened
 from ufm.transfer.finetune import finetune, predict
 from ufm.transfer.layer_profile import correlation, layer_profile
 from ufm.transfer.plans import METHODS
 from ufm.transfer.samples import augmented, few, inverted, noise, of_classes, shift, split
-from ufm.transfer.tuning import added, parameters
+from ufm.transfer.tuning import added, advance, parameters
 
 K, D, WIDTH, DEPTH, STEPS = 3, 6, 8, 3, 4
 
@@ -63,16 +63,19 @@ def test_what_is_trained_and_what_stays(method, layer, trained):
     assert (found.method, found.layer, found.rule, found.labels) == (method, layer, "", 60)
     start = transfer.untrained(NET, 0) if method == "scratch" else NET
     for i, (before, after) in enumerate(zip(start.stages, found.network.stages, strict=True)):
-        if i not in trained:
+        norms = [stage.layers[-2] for stage in (before, after)]
+        if i < min(trained, default=DEPTH):  # the prefix
             assert leaves(before) == leaves(after)
+            continue
+        x = np.asarray(found.network.stages[i].layers[-3](advance(found.network.stages[:i], DATA.x).reshape(60, -1)))
+        np.testing.assert_allclose(norms[1].mean, np.mean(x, axis=0), atol=1e-5)  # of the task, no more of the source
+        np.testing.assert_allclose(norms[1].variance, np.var(x, axis=0), rtol=1e-4, atol=1e-6)
+        if i not in trained:
+            assert leaves(opened(before)) == leaves(opened(after))
             continue
         weights = [stage.layers[-3] for stage in (before, after)]  # affine, norm, relu
         moved = np.asarray(weights[0].weight) != np.asarray(weights[1].weight)
         assert np.mean(moved) > 0.5  # but for units that a ReLU has silenced
-        norms = [stage.layers[-2] for stage in (before, after)]
-        if method != "scratch":  # whose norms have the statistics of the task instead of the source's
-            assert np.array_equal(norms[0].mean, norms[1].mean)
-            assert np.array_equal(norms[0].variance, norms[1].variance)
     assert not has_open_norms(found.network)
     assert np.isnan(found.rate) == (method in ("probe", "skip"))
     assert found.nc1_before == pytest.approx(transfer.nc1(features(NET, DATA.x)[-1], DATA.y), rel=1e-6)
@@ -96,11 +99,12 @@ def test_the_skip_is_added_to_what_the_head_sees():
 def test_the_first_step_is_adams():
     """From a head of zeros, W moves by the rate against the sign of mean_i (1/K - e_y) h^T; no stage moves."""
     found = finetune(NET, DATA, "full", rates=(0.1,), steps=1)
-    H = features(NET, DATA.x)[-1]
+    moved = with_statistics(Network(tuple(map(opened, NET.stages)), NET.head, NET.names), DATA.x)
+    H = features(moved, DATA.x)[-1]
     gradient = (1.0 / K - np.eye(K)[DATA.y]).T @ H / len(H)
     expected = np.where(np.abs(gradient) > 1e-6, -0.1 * np.sign(gradient), 0.0)
     np.testing.assert_allclose(np.asarray(found.network.head.weight), expected, atol=1e-4)
-    assert leaves(found.network.stages) == leaves(NET.stages)
+    assert leaves(found.network.stages) == leaves(moved.stages)
 
 
 def test_layer_rules_look_at_training_nc1():
@@ -128,6 +132,15 @@ def test_nothing_is_chosen_by_the_test_set():
     assert one.validation_accuracy == max(right)
 
 
+def test_the_validation_may_choose_the_layer():
+    held = few(blobs(2, 1.5), 4)
+    options: Any = {"rates": (1e-2,), "validation": (held.x, held.y), "steps": STEPS}
+    found = finetune(NET, DATA, "layer", layer="validation", **options)
+    each = [finetune(NET, DATA, "layer", layer=i, **options).validation_accuracy for i in range(1, DEPTH + 1)]
+    assert (found.layer, found.rule) == (int(np.argmax(each)) + 1, "validation")
+    assert found.validation_accuracy == max(each)
+
+
 def test_small_batches_and_the_same_seed():
     runs = [finetune(NET, DATA, "layer", layer=3, steps=3, batch=16, key=key) for key in (0, 0, 1)]
     digits = [leaves(run.network) for run in runs]
@@ -150,7 +163,14 @@ def test_a_probe_is_the_probe_of_the_last_features():
         ({"data": (1, 2)}, TypeError, "data is a tuple. Build"),
         ({"method": "skl"}, ValueError, "method='skl' is none. Did you mean 'scl'"),
         ({"method": "full", "layer": 1}, ValueError, "layer=1 would have no effect on 'full'"),
-        ({"layer": 4}, ValueError, r"layer=4 is none. Pass 1 .. 3, or one of nc1, search"),
+        ({"layer": 4}, ValueError, r"layer=4 is none. Pass 1 .. 3, or one of nc1, search, validation"),
+        ({"layer": "validation"}, ValueError, "layer='validation', and nothing to choose by. Pass"),
+        ({"data": few(DATA, 1)}, ValueError, "layer='nc1', but with one sample of a class NC1 is 0 .* Pass"),
+        ({"data": replace(DATA, x=DATA.x[:, :4])}, ValueError, r"the network does not take .* Pass data"),
+        ({"data": replace(DATA, x=DATA.x[DATA.y > 0], y=DATA.y[DATA.y > 0])}, ValueError, "class 0 has no .* Pass"),
+        ({"data": replace(DATA, y_test=0 * DATA.y_test)}, ValueError, "the test set has fewer than two .* Pass"),
+        ({"validation": (DATA.x[:, :4], DATA.y)}, ValueError, r"samples of the validation have shape \(4,\), .* Pass"),
+        ({"batch": 1}, ValueError, "batch=1 .a batch norm needs two samples"),
         ({"layer": 0}, ValueError, "layer=0 .layers count from 1"),
         ({"layer": "nc2"}, ValueError, "layer='nc2' is none. Pass"),
         ({"rates": ()}, ValueError, "rates is empty. Pass"),
@@ -183,7 +203,7 @@ def test_a_profile_is_what_each_layer_measures():
     probes = [transfer.fit_probe(features(NET, part.x)[1], part.y) for part in parts]
     expected = [transfer.probe_accuracy(probe, held, DATA.y_test) for probe in probes]
     assert found.probe[1] == pytest.approx(np.mean(expected))
-    assert found.probe_sd[1] == pytest.approx(np.std(expected))
+    assert found.probe_sd[1] == pytest.approx(np.std(expected, ddof=1))
     assert found.raw_nc1 == pytest.approx(transfer.nc1(DATA.x, DATA.y))
     assert found.r_source == correlation(np.log(found.source_nc1), found.probe)
     fresh = with_statistics(transfer.untrained(NET), DATA.x)
@@ -193,6 +213,9 @@ def test_a_profile_is_what_each_layer_measures():
     np.testing.assert_array_equal(of_function.random_probe, found.random_probe)
     assert np.all(np.isnan(of_function.source_nc1))
     assert np.isnan(of_function.r_source)
+    assert np.all(np.isnan(layer_profile(NET, DATA, n=4, draws=1).probe_sd))
+    with pytest.raises(TypeError, match=r"layer_profile: source is a tuple. Build Data"):
+        layer_profile(NET, DATA, (1, 2))  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match=r"layer_profile: a function has no weights .* Pass"):
         layer_profile(NET.taps, DATA)
     with pytest.raises(ValueError, match=r"layer_profile: .* batch norms .* Pass"):

@@ -1,15 +1,18 @@
 """The pictures of `ufm transfer`: scores against probes, transfer over the layers, fine-tuning over the draws."""
 
+import textwrap
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ufm.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY, style
+from ufm.transfer.effects import Effect, along, effects, error
 from ufm.transfer.experiments import Found
-from ufm.transfer.summary import Correlation, Method, correlations, findings, methods, pooled_profile
+from ufm.transfer.summary import Correlation, correlations, pooled_profile
+from ufm.transfer.tables import Method, findings, methods
 
 NOTE: dict[str, Any] = {"color": GREY, "size": 8.5}
 DASHED = (0, (3, 2))
@@ -28,10 +31,13 @@ COLOURS = {
     "scratch": PURPLE,
     "raw": INK,
     "random": INK,
+    "labels": INK,
 }
+CAUSES = {"epochs": BLUE, "decay": ORANGE, "augmentation": GREEN, "projection head": PURPLE, "MSE": RED}
 TITLES = {
     "probe": "linear probe", "layer": "one layer", "scl": "one layer, skip", "skip": "skip, head only",
     "full": "full", "scratch": "from scratch", "raw": "raw samples, probe", "random": "untrained, probe",
+    "labels": "probe, with all labels",
 }  # fmt: skip
 
 
@@ -50,6 +56,39 @@ def scores_figure(found: Found) -> Figure:
             _draw_pool(figure.add_subplot(upper[i]), found, n, entry)
             shared = figure.add_subplot(lower[i], sharey=shared)
             _draw_correlations(shared, [entry for entry in table if entry.n == n], first=i == 0)
+    return figure
+
+
+def causes_figure(found: Found) -> Figure:
+    """What each change of the pretraining does to few-shot probes, and whether source collapse goes along with it."""
+    changes, n = effects(found), min(found.setting.shots)
+    seeds = len({row["seed"] for row in found.rows})
+    with style():
+        figure = Figure(figsize=(9.0, 0.24 * len(changes) + 1.6), layout="constrained")
+        told = f"changes of the pretraining, {seeds} seed{'s' * (seeds > 1)}"
+        figure.suptitle(_title(found, told), x=0.012, ha="left", size=10.5)
+        left, right = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
+        for i, effect in enumerate(changes):
+            _draw_effect(left, i, effect, n)
+            spread = [
+                value if np.isfinite(value) else None for value in (error(effect.probes[n]), error(effect.source))
+            ]
+            at = float(np.mean(effect.source)), float(np.mean(effect.probes[n]))
+            right.errorbar(*at, yerr=spread[0], xerr=spread[1], fmt="o", color=CAUSES[effect.cause], capsize=2)
+        left.set_yticks(range(len(changes)), [f"{effect.model}, against {effect.against}" for effect in changes])
+        left.invert_yaxis()
+        left.set_xlabel(f"change of the accuracy of probes of {n} samples a class")
+        trained = [effect for effect in changes if not effect.model.startswith("untrained")]
+        r = along(trained, n)["source"]
+        right.set_title("" if np.isnan(r) else f"without the untrained: $r={r:+.2f}$")
+        right.set_xlabel("change of log NC1 on the source")
+        right.set_ylabel("change of the accuracy")
+        for axes in (left, right):
+            axes.axvline(0.0, color=GREY, linewidth=0.6, zorder=0)
+        right.axhline(0.0, color=GREY, linewidth=0.6, zorder=0)
+        for cause in dict.fromkeys(effect.cause for effect in changes):
+            right.plot([], [], "o", color=CAUSES[cause], label=cause)
+        figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=5, columnspacing=1.2)
     return figure
 
 
@@ -89,12 +128,17 @@ def layers_figure(found: Found) -> Figure:
 
 
 def finetune_figure(found: Found) -> Figure:
-    """Test accuracy of each method, a dot for each draw and a bar at the mean; the share of trained parameters."""
+    """Test accuracy of each method, a bar at the mean, the share of trained parameters.
+
+    A dot for each draw, those of a backbone at one height.
+    """
     setting = found.setting
     tables = [methods(found, n) for n in setting.sizes]
+    count = len(setting.tuned)
     with style():
         figure = Figure(figsize=(3.0 * len(tables) + 2.4, 0.24 * len(tables[0]) + 2.2), layout="constrained")
-        figure.suptitle(_title(found, setting.tuned.label), x=0.012, ha="left", size=10.5)
+        told = f"{setting.tuned[0].label}, {count} backbone{'s' * (count > 1)}"
+        figure.suptitle(_title(found, told), x=0.012, ha="left", size=10.5)
         panels, negatives = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0], []
         for axes, n, table in zip(panels, setting.sizes, tables, strict=True):
             named = {method.name: method for method in table}
@@ -102,8 +146,10 @@ def finetune_figure(found: Found) -> Figure:
             negatives += [f"{n} a class, {line}" for line in findings(named) if line.startswith("NEGATIVE")]
             _draw_methods(axes, table)
         panels[0].set_yticks(range(len(tables[0])), [_method_name(method) for method in tables[0]])
-        panels[0].invert_yaxis()
-        figure.supxlabel("\n".join(negatives), x=0.012, ha="left", **NOTE)
+        panels[0].set_ylim(len(tables[0]) - 0.4, -0.6)
+        room = int(15.0 * figure.get_figwidth())  # letters of a line
+        told = [textwrap.fill(line, room, subsequent_indent="    ") for line in negatives]
+        figure.supxlabel("\n".join(told), x=0.012, ha="left", **NOTE)
     return figure
 
 
@@ -144,12 +190,22 @@ def _draw_correlations(axes: Axes, entries: list[Correlation], first: bool) -> N
         axes.tick_params(labelleft=False)
 
 
+def _draw_effect(axes: Axes, i: int, effect: Effect, n: int) -> None:
+    """A dot for each seed, a bar at the mean."""
+    values, colour = effect.probes[n], CAUSES[effect.cause]
+    axes.plot(values, np.full(len(values), i), "o", color=colour, alpha=0.45, markeredgewidth=0)
+    mean = float(np.mean(values))
+    axes.plot([mean, mean], [i - 0.32, i + 0.32], color=colour, linewidth=2.0)
+
+
 def _draw_methods(axes: Axes, table: tuple[Method, ...]) -> None:
     full = next(method for method in table if method.name == "full")
     axes.axvline(float(np.mean(full.accuracy)), color=COLOURS["full"], linewidth=0.7, linestyle=DASHED, zorder=0)
     for i, method in enumerate(table):
         colour = COLOURS[method.name.split()[0]]
-        axes.plot(method.accuracy, np.full(len(method.accuracy), i), "o", color=colour, alpha=0.45, markeredgewidth=0)
+        heights = i + 0.24 * np.linspace(-1.0, 1.0, len(method.accuracy) + 2)[1:-1]
+        for height, values in zip(heights, method.accuracy, strict=True):
+            axes.plot(values, np.full(len(values), height), "o", color=colour, alpha=0.45, ms=3, markeredgewidth=0)
         mean = float(np.mean(method.accuracy))
         axes.plot([mean, mean], [i - 0.32, i + 0.32], color=colour, linewidth=2.0)
     axes.set_xlabel("test accuracy (dashed: full fine-tuning)")
@@ -157,7 +213,8 @@ def _draw_methods(axes: Axes, table: tuple[Method, ...]) -> None:
 
 def _method_name(method: Method) -> str:
     kind, _, at = method.name.partition(" ")
-    where = {"nc1": ", lowest NC1", "search": ", search", "": ""}.get(at, f", layer {at}")
+    rules = {"nc1": ", lowest NC1", "search": ", search", "validation": ", validation", "": ""}
+    where = rules.get(at, f", layer {at}")
     share = "" if np.isnan(method.share) else f" ({method.share:.1%})"
     return f"{TITLES[kind]}{where}{share}"
 
@@ -173,5 +230,10 @@ def _legends(*panels: Axes) -> tuple[list[Any], list[str]]:
 
 def _log(axes: Axes) -> None:
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(numticks=6))
+    low, high = axes.get_ylim()
+    if high < 100.0 * low:  # powers of ten alone would be one or two ticks
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    else:
+        axes.yaxis.set_major_locator(LogLocator(numticks=6))
     axes.yaxis.set_minor_locator(NullLocator())

@@ -55,6 +55,17 @@ def has_open_norms(tree: Any) -> bool:
     return any(is_norm(leaf) and leaf.mean is None for leaf in jax.tree.leaves(tree, is_leaf=is_norm))
 
 
+def opened(layer: Any) -> Any:
+    """The same layer, its batch norms taking the statistics of their batch; the inverse of `fix_statistics`."""
+    if isinstance(layer, BatchNorm):
+        return BatchNorm(layer.scale, layer.shift)
+    if isinstance(layer, Chain):
+        return Chain(tuple(map(opened, layer.layers)))
+    if isinstance(layer, Residual):
+        return Residual(opened(layer.inner), opened(layer.shortcut))
+    return layer  # where `fix_statistics` does not look, statistics stay
+
+
 def untrained(network: Network, key: int = 0) -> Network:
     """A network of the same stages with the random weights that it would have before training.
 

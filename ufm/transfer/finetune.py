@@ -4,14 +4,18 @@
 
 The prefix does not change, so u is computed once and kept: a step costs what the layers after it cost. With the skip
 the tuned block reaches the head directly, its output averaged over places and filled up with zeros where the widths
-differ. Any equinox model becomes a `Network(stages, head, names)` of ufm.networks, stages being maps of batches.
+differ (of the last block that is the last feature twice). Any equinox model becomes a `Network(stages, head, names)` of
+ufm.networks, stages being maps of batches.
 
-In another framework the same split is: put `torch.no_grad()` around the prefix and save its output; set
-`requires_grad_(True)` for the parameters of block and head alone; leave the rest in `eval()` mode, through which the
-gradient passes without changing it; add `adaptive_avg_pool2d(v, 1).flatten(1)`, padded, to the penultimate feature.
+Batch norms of the prefix keep the source's statistics. Those of the block and of the rest, whose input the block
+changes, take the statistics of the task's batches, and at the end those of its training set: what training mode does in
+full fine-tuning, which is the case without a prefix.
+
+In another framework the same split is: put `torch.no_grad()` around the prefix, in `eval()` mode, and save its output;
+set `requires_grad_(True)` for the parameters of block and head alone; put block and rest in `train()` mode; add
+`adaptive_avg_pool2d(v, 1).flatten(1)`, padded, to the penultimate feature.
 """
 
-import difflib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +24,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ufm.checks import positive, whole
 from ufm.networks.data import Data
 from ufm.networks.layers import Affine
 from ufm.networks.models import Network
-from ufm.transfer.backbones import features, has_open_norms, untrained
+from ufm.transfer.backbones import features, opened, untrained
+from ufm.transfer.options import checked
 from ufm.transfer.plans import LAYERED, METHODS, Plan
 from ufm.transfer.probe import fit_probe
 from ufm.transfer.scores import nc1
@@ -83,27 +87,26 @@ def finetune(
     """Adapt a pretrained network to a task.
 
     Args:
-        network: with its batch norms fixed (`with_statistics(network, source.x)`): they keep these statistics, but for
-            "scratch", whose norms have their own (the convention of small samples; with the statistics of the task's
-            batch instead, every method but the probe changes by some points, either way). Its head is replaced.
+        network: with its batch norms fixed (`with_statistics(network, source.x)`). Its head is replaced.
         data: the training set is what may be learnt from; the test set is measured at the end, and chooses nothing.
         method: a name in `METHODS`: "probe" (linear), "layer" (one stage), "scl" (one stage with the skip), "skip"
             (the skip, head only), "full", "scratch". Probes are convex and solved, others take Adam's steps.
         layer: of "layer", "scl" and "skip": a number from 1; "nc1" (default), the frozen layer of the lowest NC1 on the
-            training set; "search", the one whose tuning ends in the lowest NC1 on the training set.
+            training set; "search", the one whose tuning ends in the lowest NC1 on the training set; "validation", the
+            one whose tuning ends in the best accuracy on `validation`.
         rates: Adam's, falling by a cosine. Of several, that of the best accuracy on `validation` is taken.
-        validation: (x, y) held out for the rate; its labels count in `Tuned.labels`.
+        validation: (x, y) held out for rate and layer; its labels count in `Tuned.labels`.
         steps: of Adam. batch: samples of a step; a smaller training set is taken whole. key: seed.
     Raises:
         TypeError, ValueError: options or data that cannot work, or that would have no effect.
         FloatingPointError: the loss is not finite.
     """
-    chosen = _checked(network, data, method, layer, rates, validation, steps, batch, key)
+    chosen = checked(network, data, method, layer, rates, validation, steps, batch, key)
     plan, labels = METHODS[method], len(data.y) + (0 if validation is None else len(validation[1]))
     L = len(network.stages)
     frozen = [nc1(H, data.y) for H in features(network, data.x)]
-    candidates = {"nc1": [int(np.argmin(frozen))], "search": range(L)}
-    layers = candidates[chosen] if isinstance(chosen, str) else [chosen - 1]
+    layers = [min(range(L), key=lambda at: least(frozen[at]))] if chosen == "nc1" else range(L)
+    layers = layers if isinstance(chosen, str) else [chosen - 1]
     found = []
     for at in layers:
         tuned = _adapted(network, data, plan(L, at), rates, validation, steps, batch, key)
@@ -117,7 +120,9 @@ def finetune(
                 nc1_before=frozen[-1],
             )
         )
-    best = min(found, key=lambda tuned: tuned.nc1_after)
+    best = min(
+        found, key=lambda tuned: -tuned.validation_accuracy if chosen == "validation" else least(tuned.nc1_after)
+    )
     logits = predict(best, data.x_test)
     return replace(
         best,
@@ -125,6 +130,11 @@ def finetune(
         nc1_test=nc1(features_of(best.network, data.x_test, best.skip), data.y_test),
         seconds=sum(tuned.seconds for tuned in found),
     )
+
+
+def least(value: float) -> float:
+    """NC1 as what is to be small: where it is undefined, no class mean differs, and nothing is worse."""
+    return value if np.isfinite(value) else np.inf
 
 
 def predict(tuned: Tuned, x: Any) -> np.ndarray:
@@ -144,7 +154,8 @@ def _adapted(
     else:
         start = untrained(network, key) if plan.fresh else network
         prefix, skip = start.stages[: plan.first], None if plan.skip is None else plan.skip - plan.first
-        part = Part(Network(start.stages[plan.first :], start.head, start.names[plan.first :]), plan.stop - plan.first)
+        stages = tuple(map(opened, start.stages[plan.first :]))
+        part = Part(Network(stages, start.head, start.names[plan.first :]), plan.stop - plan.first)
         kept = advance(prefix, data.x)
         seconds, tried = time.perf_counter() - clock, []
         for rate in map(float, rates):
@@ -175,44 +186,3 @@ def _probed(network: Network, data: Data, skip: int | None, key: int) -> Network
 def _right(network: Network, skip: int | None, x: Any, y: Any) -> float:
     logits = features_of(network, x, skip) @ np.asarray(network.head.weight).T + np.asarray(network.head.bias)
     return float(np.mean(np.argmax(logits, axis=1) == y))
-
-
-def _checked(
-    network: Any, data: Any, method: Any, layer: Any, rates: Any, validation: Any, steps: Any, batch: Any, key: Any
-) -> int | str:
-    """The layer or the rule for it; raises before anything is computed."""
-    if not isinstance(network, Network):
-        raise TypeError(
-            f"finetune: network is a {type(network).__name__}. Pass ufm.networks.Network(stages, head, ...)."
-        )
-    if has_open_norms(network):
-        raise ValueError("finetune: batch norms without statistics. Pass with_statistics(network, source.x).")
-    if not isinstance(data, Data):
-        raise TypeError(f"finetune: data is a {type(data).__name__}. Build Data with ufm.networks.from_arrays(...).")
-    low, high = int(np.min(data.y)), int(np.max(data.y))
-    if low < 0 or high >= data.K:
-        raise ValueError(f"finetune: labels {low} .. {high} for K={data.K} classes. Pass 0 .. K-1.")
-    if validation is not None and len(validation[0]) != len(validation[1]):
-        sizes = f"{len(validation[0])} samples and {len(validation[1])} labels"
-        raise ValueError(f"finetune: validation has {sizes}. Pass (x, y) of one length.")
-    if method not in METHODS:
-        near = difflib.get_close_matches(str(method), METHODS, 1)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"finetune: method={method!r} is none. {hint}Pass one of {', '.join(METHODS)}.")
-    for name, value in (("steps", steps), ("batch", batch)):
-        whole(value, name, "finetune", 1, "no step would be made")
-    whole(key, "key", "finetune", 0, "a seed")
-    if not [positive(rate, "a rate", "finetune") for rate in rates]:
-        raise ValueError("finetune: rates is empty. Pass one learning rate, or several.")
-    if len(rates) > 1 and validation is None:
-        raise ValueError(f"finetune: {len(rates)} rates, and nothing to choose by. Pass validation=(x, y) or one rate.")
-    if method not in LAYERED:
-        if layer is not None:
-            raise ValueError(f"finetune: layer={layer!r} would have no effect on {method!r}. Leave it out.")
-        return 1
-    rules, L = ("nc1", "search"), len(network.stages)
-    if layer is None or layer in rules:
-        return "nc1" if layer is None else layer
-    if isinstance(layer, str) or not 1 <= whole(layer, "layer", "finetune", 1, "layers count from 1") <= L:
-        raise ValueError(f"finetune: layer={layer!r} is none. Pass 1 .. {L}, or one of {', '.join(rules)}.")
-    return int(layer)

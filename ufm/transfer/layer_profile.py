@@ -23,7 +23,8 @@ class LayerProfile:
     Attributes:
         names: [L] of the layers. n: training samples of each class that a probe had; draws: how many such sets.
         downstream_nc1: [L] NC1 on the whole downstream training set. source_nc1: [L] on the source's; NaN without one.
-        probe: [L] test accuracy of a linear probe, mean over the draws. probe_sd: [L] its standard deviation.
+        probe: [L] test accuracy of a linear probe, mean over the draws. probe_sd: [L] its standard deviation, NaN
+            for one draw.
         random_nc1, random_probe: [L] the same of the network before training.
         raw_nc1, raw_probe: of the samples themselves.
     """
@@ -75,6 +76,11 @@ def layer_profile(
         ValueError: fewer than n samples in a class; open batch norms and no source.
     """
     whole(draws, "draws", "layer_profile", 1, "a probe needs samples")
+    for name, given in (("data", data), ("source", source)):
+        if not isinstance(given, Data) and (name == "data" or given is not None):
+            raise TypeError(
+                f"layer_profile: {name} is a {type(given).__name__}. Build Data with ufm.networks.from_arrays(...)."
+            )
     taps, fresh = _taps(model, source), _control(model, untrained_model, data, key)
     sets = [few(data, n, key + draw) for draw in range(draws)]
     trained, random = _measured(taps, data, sets), _measured(fresh, data, sets)
@@ -91,7 +97,7 @@ def layer_profile(
         downstream_nc1=np.array([found for found, _ in trained.values()]),
         source_nc1=source_nc1,
         probe=np.array([np.mean(probes) for _, probes in trained.values()]),
-        probe_sd=np.array([np.std(probes) for _, probes in trained.values()]),
+        probe_sd=np.array([np.std(probes, ddof=1) if draws > 1 else np.nan for _, probes in trained.values()]),
         random_nc1=np.array([found for found, _ in random.values()]),
         random_probe=np.array([np.mean(probes) for _, probes in random.values()]),
         raw_nc1=raw["raw"][0],

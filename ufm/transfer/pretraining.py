@@ -22,7 +22,8 @@ class Backbone:
     """How a network is pretrained.
 
     Attributes:
-        label: for tables. cause: what it differs in from its pool's base, "" for the others.
+        label: for tables. cause: the group of what it changes, "" for none; against: label of the backbone of the same
+            pool that it changes, "" for none.
         make: (shape, K, key=) -> Network. recipe: of its training.
         trained: False leaves it as it was drawn. dropped: stages that are cut off afterwards (a projection head).
         change: of each copy of a sample, see `augmented`; the epochs are then over 4 copies, a quarter as many.
@@ -37,6 +38,7 @@ class Backbone:
     change: Callable[..., Any] | None = None
     key: int = 0
     cause: str = ""
+    against: str = ""
 
 
 def pretrain(backbone: Backbone, source: Data) -> Network:

@@ -28,7 +28,8 @@ FEW = 5  # samples a class from which scores are computed as well, as one who ha
 VALIDATION = 100  # labels by which a learning rate is chosen, of several
 ROOT = Path(__file__).parents[1]
 # What draws, counts or prints rows, and makes none.
-ELSEWHERE = ("__init__.py", "experiments.py", "summary.py", "settings.py", "ranking.py")
+SUMMARIES = ("summary.py", "tables.py", "paired.py", "effects.py")
+ELSEWHERE = ("__init__.py", "experiments.py", "settings.py", "ranking.py", *SUMMARIES)
 
 
 @cache
@@ -121,14 +122,23 @@ def finetune_row(
     return remembered(store, {**named, **how}, compute)
 
 
-def control_row(store: Store, backbone: Backbone | None, source: Data, target: Data, n: int, draw: int) -> Row:
-    """A linear probe of the raw samples (None), or of the backbone before its training, on the samples of a draw."""
+def control_row(
+    store: Store, backbone: Backbone | None, source: Data, target: Data, n: int, draw: int, more: int = 0
+) -> Row:
+    """A linear probe of a backbone's features, or of the raw samples (None), without labels for any choice.
+
+    Args:
+        more: samples of each class that are learnt from beside the n of the draw: those of the validation.
+    """
 
     def compute() -> Row:
-        seen, _ = split(target, n, draw)
+        seen, rest = split(target, n, draw)
+        if more:
+            extra = few(rest, more, draw)
+            seen = replace(seen, x=np.concatenate([seen.x, extra.x]), y=np.concatenate([seen.y, extra.y]))
         H, held = (x.reshape(len(x), -1) for x in (seen.x, seen.x_test))
         if backbone is not None:
-            network = pretrain(replace(backbone, trained=False), source)
+            network, _ = pretrained(store, backbone, source)
             H, held = features(network, seen.x)[-1], features(network, seen.x_test)[-1]
         found = fit_probe(H, seen.y, key=draw)
         trained = found.W.size + found.b.size
@@ -137,8 +147,8 @@ def control_row(store: Store, backbone: Backbone | None, source: Data, target: D
         blank = dict.fromkeys(("validation_accuracy", "rate", "seconds", "share"), np.nan)
         return row | within | blank | {"labels": len(seen.y), "layer": 0}
 
-    of = {} if backbone is None else _named(replace(backbone, trained=False))
-    named = {"row": "control", **of, "source": source, "target": target, "n": n, "draw": draw}
+    of = {} if backbone is None else _named(backbone)
+    named = {"row": "control", **of, "source": source, "target": target, "n": n, "draw": draw, "more": more}
     return remembered(store, named, compute)
 
 
@@ -156,7 +166,7 @@ def frozen_row(store: Store, backbone: Backbone, source: Data, target: Data, n: 
 
 def _named(backbone: Backbone) -> Row:
     """What a backbone's numbers depend on: all but its name and its group."""
-    return {name: value for name, value in vars(backbone).items() if name not in ("label", "cause")}
+    return {name: value for name, value in vars(backbone).items() if name not in ("label", "cause", "against")}
 
 
 def _last(store: Store, backbone: Backbone | None, source: Data, target: Data) -> tuple[np.ndarray, np.ndarray, float]:

@@ -27,9 +27,11 @@ class Setting:
 
     Attributes:
         name, title: for commands and pictures. source, target: make the data, each once.
-        pool: of the scores. shots: samples a class -> sets of them, for the probes. deep: of the layer profile, one for
-            each seed. tuned: of fine-tuning, to `sizes` samples a class, in `draws` draws, with Adam's `steps` and
-            `rates`.
+        pool: of the scores. shots: samples a class -> sets of them, for the probes. seeds: of each backbone that shows
+            a cause, and of what it changes.
+        deep: of the layer profile, one for each seed; draws: sets of samples for the probes of a layer, at most.
+        tuned: of fine-tuning, one for each seed; sizes: samples a class -> draws of them, the same for every seed; with
+            Adam's `steps` and `rates`.
     """
 
     name: str
@@ -38,23 +40,25 @@ class Setting:
     target: Callable[[], Data]
     pool: tuple[Backbone, ...]
     deep: tuple[Backbone, ...]
-    tuned: Backbone
-    sizes: tuple[int, ...]
-    draws: int
+    tuned: tuple[Backbone, ...]
+    sizes: Mapping[int, int]
     steps: int
     rates: tuple[float, ...]
+    draws: int = 5
+    seeds: int = 3
     shots: Mapping[int, int] = field(default_factory=lambda: {5: 5, 20: 3, 100: 1})
 
 
 def quick(setting: Setting) -> Setting:
-    """A smaller experiment of the same kind: half the pool, a third of the epochs, fewer draws and steps, one rate."""
+    """A smaller experiment of the same kind: half the pool, fewer seeds, epochs, draws and steps, one rate."""
     return replace(
         setting,
         pool=tuple(_shortened(backbone) for backbone in setting.pool[::2]),
         deep=tuple(_shortened(backbone) for backbone in setting.deep[:1]),
-        tuned=_shortened(setting.tuned),
-        sizes=setting.sizes[:1],
+        tuned=tuple(_shortened(backbone) for backbone in setting.tuned[:1]),
+        sizes={n: min(draws, 3) for n, draws in list(setting.sizes.items())[:1]},
         draws=min(setting.draws, 3),
+        seeds=1,
         steps=setting.steps // 2,
         rates=(1e-3,),
         shots={n: 1 if n > 5 else 3 for n in setting.shots},
@@ -86,20 +90,20 @@ def _dense_pool(few: int, short: int, base: int, long: int) -> tuple[Backbone, .
     """Multilayer perceptrons, and two others, after the given numbers of epochs."""
     mse = MSE()
     return (
-        _dense("base", base, cause="base"),
-        _dense("few epochs", few, cause="epochs"),
-        _dense("fewer epochs", short, cause="epochs"),
-        _dense("more epochs", long, cause="epochs"),
-        _dense("no decay", base, decay=0.0, cause="decay"),
-        _dense("decay 3e-3", base, decay=3e-3, cause="decay"),
-        _dense("decay 8e-3", base, decay=8e-3, cause="decay"),
-        _dense("noise", base, change=noise, cause="augmentation"),
-        _dense("shifts", base, change=shift, cause="augmentation"),
-        _dense("noise, more epochs", long, change=noise, cause="augmentation"),
-        _dense("shifts, more epochs", long, change=shift, cause="augmentation"),
-        _dense("projection head", base, depth=6, dropped=2, cause="projection head"),
-        _dense("MSE", base, loss=mse, cause="MSE"),
-        _dense("MSE, projection head", base, depth=6, dropped=2, loss=mse, cause="projection head"),
+        _dense("base", base),
+        _dense("few epochs", few, cause="epochs", against="base"),
+        _dense("more epochs", long, cause="epochs", against="base"),
+        _dense("fewer epochs", short, cause="epochs", against="base"),
+        _dense("no decay", base, decay=0.0, cause="decay", against="base"),
+        _dense("decay 3e-3", base, decay=3e-3, cause="decay", against="base"),
+        _dense("decay 8e-3", base, decay=8e-3, cause="decay", against="base"),
+        _dense("noise", base, change=noise, cause="augmentation", against="base"),
+        _dense("shifts", base, change=shift, cause="augmentation", against="base"),
+        _dense("noise, more epochs", long, change=noise, cause="augmentation", against="more epochs"),
+        _dense("projection head", base, depth=6, dropped=2, cause="projection head", against="base"),
+        _dense("shifts, more epochs", long, change=shift, cause="augmentation", against="more epochs"),
+        _dense("MSE", base, loss=mse, cause="MSE", against="base"),
+        _dense("MSE, projection head", base, depth=6, dropped=2, loss=mse, cause="projection head", against="MSE"),
         _dense("MSE, depth 8", base, depth=8, loss=mse),
         _dense("other seed", base, key=1),
         _dense("MSE, other seed", base, loss=mse, key=1),
@@ -110,7 +114,7 @@ def _dense_pool(few: int, short: int, base: int, long: int) -> tuple[Backbone, .
         _dense("width 32", base, width=32),
         _dense("width 512", base, width=512),
         _dense("hybrid", base, make=hybrid, decay=5e-3),
-        _dense("untrained", base, trained=False, cause="epochs"),
+        _dense("untrained", base, trained=False, cause="epochs", against="base"),
         _dense("untrained, depth 8", base, depth=8, trained=False),
     )
 
@@ -122,20 +126,20 @@ def _conv(label: str, epochs: int, *, depth: int = 4, width: int = 16, **of: Any
 def _conv_pool(few: int, short: int, base: int, long: int) -> tuple[Backbone, ...]:
     """Convolutional and residual networks, and perceptrons."""
     return (
-        _conv("base", base, cause="base"),
-        _conv("few epochs", few, cause="epochs"),
-        _conv("fewer epochs", short, cause="epochs"),
-        _conv("more epochs", long, cause="epochs"),
-        _conv("no decay", base, decay=0.0, cause="decay"),
-        _conv("decay 5e-3", base, decay=5e-3, cause="decay"),
-        _conv("decay 2e-2", base, decay=2e-2, cause="decay"),
-        _conv("noise", base, change=noise, cause="augmentation"),
-        _conv("shifts", base, change=shift, cause="augmentation"),
-        _conv("projection head", base, depth=6, dropped=2, cause="projection head"),
-        _conv("MSE", base, loss=MSE(), cause="MSE"),
-        _conv("MSE, projection head", base, depth=6, dropped=2, loss=MSE(), cause="projection head"),
-        _conv("other seed", base, key=1),
+        _conv("base", base),
+        _conv("few epochs", few, cause="epochs", against="base"),
+        _conv("more epochs", long, cause="epochs", against="base"),
+        _conv("fewer epochs", short, cause="epochs", against="base"),
+        _conv("no decay", base, decay=0.0, cause="decay", against="base"),
+        _conv("decay 5e-3", base, decay=5e-3, cause="decay", against="base"),
+        _conv("decay 2e-2", base, decay=2e-2, cause="decay", against="base"),
+        _conv("noise", base, change=noise, cause="augmentation", against="base"),
+        _conv("shifts", base, change=shift, cause="augmentation", against="base"),
+        _conv("MSE, projection head", base, depth=6, dropped=2, loss=MSE(), cause="projection head", against="MSE"),
+        _conv("projection head", base, depth=6, dropped=2, cause="projection head", against="base"),
         _conv("depth 2", base, depth=2),
+        _conv("MSE", base, loss=MSE(), cause="MSE", against="base"),
+        _conv("other seed", base, key=1),
         _conv("width 8", base, width=8),
         _conv("width 32", short, width=32),
         _dense("residual", base, make=partial(residual, blocks=2, width=8)),
@@ -143,7 +147,7 @@ def _conv_pool(few: int, short: int, base: int, long: int) -> tuple[Backbone, ..
         _dense("mlp", base),
         _dense("mlp, batch norm", base, norm=batch_norm),
         _dense("mlp, untrained", base, trained=False),
-        _conv("untrained", base, trained=False, cause="epochs"),
+        _conv("untrained", base, trained=False, cause="epochs", against="base"),
         _conv("untrained, depth 2", base, depth=2, trained=False),
     )
 
@@ -180,7 +184,8 @@ def _inverted() -> Data:
 
 _DEEP = partial(_dense, "mlp of depth 8, MSE", depth=8, loss=MSE())
 _DEEP_CONV = partial(_conv, "convolutional of depth 6", depth=6, decay=5e-3)
-_TUNED, _TUNED_CONV = partial(_dense, "mlp of depth 5", depth=5), partial(_conv, "convolutional of depth 4")
+_TUNED = partial(_dense, "mlp of depth 5", depth=5)
+_TUNED_CONV = partial(_conv, "convolutional of depth 4 and width 32", width=32)  # 64 features for 26 letters
 _CONV_POOL = _conv_pool(1, 3, 8, 16)
 _S3 = Setting(
     "S3",
@@ -189,11 +194,11 @@ _S3 = Setting(
     _digits_on_canvas,
     _CONV_POOL,
     tuple(replace(_DEEP_CONV(8), key=key) for key in range(2)),
-    _TUNED_CONV(12),
-    (5, 20),
-    3,
+    tuple(_TUNED_CONV(12, key=key) for key in range(3)),
+    {5: 3, 20: 1},
     120,
     (1e-3, 3e-3),
+    draws=3,
 )
 _RATES = (3e-4, 1e-3, 3e-3)
 SETTINGS: dict[str, Setting] = {
@@ -204,9 +209,8 @@ SETTINGS: dict[str, Setting] = {
         lambda: _halves()[1],
         _dense_pool(2, 8, 60, 200),
         tuple(_DEEP(200, key=key) for key in range(3)),
-        _TUNED(60),
-        (3, 10),
-        5,
+        tuple(_TUNED(60, key=key) for key in range(3)),
+        {3: 5, 10: 5},
         200,
         _RATES,
     ),
@@ -217,9 +221,8 @@ SETTINGS: dict[str, Setting] = {
         _digits,
         _dense_pool(1, 4, 30, 100),
         tuple(_DEEP(60, key=key) for key in range(3)),
-        _TUNED(30),
-        (3, 10, 30),
-        5,
+        tuple(_TUNED(30, key=key) for key in range(3)),
+        {3: 5, 10: 5, 30: 3},
         200,
         _RATES,
     ),
@@ -229,7 +232,7 @@ SETTINGS: dict[str, Setting] = {
         name="S4",
         title="letters to digits on a canvas, contrast inverted",
         target=_inverted,
-        sizes=(10,),
-        steps=400,
+        sizes={10: 1},
+        steps=200,
     ),
 }
