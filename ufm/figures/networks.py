@@ -14,8 +14,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from ufm.collapse import class_means
 from ufm.figures.grams import draw_grams
 from ufm.figures.style import BLUE, GREEN, GREY, INK, ORANGE, RED, SKY, style
+from ufm.metrics.layers import LogLinear
 from ufm.networks.experiments import Course, LastLayer, Progressive
-from ufm.networks.probes import Fit
 
 METRICS = (
     ("nc1", r"NC1  $\mathrm{tr}(\Sigma_W\Sigma_B^{+})/K$", GREEN),
@@ -68,7 +68,7 @@ def layers_figure(found: Sequence[Progressive]) -> Figure:
         figure, panels = _panels(len(found), "layers_figure")
         for axes, at in zip(panels, found, strict=True):
             layer = np.arange(1, len(at.train.names) + 1)
-            axes.set_title(f"{at.name}: effective depth {at.depth or 'none'}")
+            axes.set_title(f"{at.name}: effective depth {at.depth}")
             _draw_fit(
                 axes, layer, at.train.trace_ratio, at.trace_ratio, GREEN, r"$\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B$"
             )
@@ -188,12 +188,12 @@ def _draw_norms(axes: Axes, found: LastLayer) -> None:
     axes.legend(loc="upper left")
 
 
-def _draw_fit(axes: Axes, layer: np.ndarray, values: np.ndarray, fit: Fit, colour: str, label: str) -> None:
+def _draw_fit(axes: Axes, layer: np.ndarray, values: np.ndarray, fit: LogLinear, colour: str, label: str) -> None:
     """Values and their line; the fit may have left out the first layers."""
     axes.plot(layer, values, linestyle="", marker="o", color=colour, label=rf"{label}: $R^2={fit.r_squared:.3f}$")
     if np.isfinite(fit.rate):
         fitted = layer[len(layer) - fit.layers :]
-        axes.plot(fitted, np.exp(fit.intercept) * fit.rate ** np.arange(fit.layers), color=colour, linewidth=1.0)
+        axes.plot(fitted, fit.first * fit.rate ** np.arange(fit.layers), color=colour, linewidth=1.0)
 
 
 def _panels(count: int, who: str) -> tuple[Figure, list[Axes]]:

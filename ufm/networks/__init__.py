@@ -41,7 +41,7 @@ from ufm.networks.files import (
 )
 from ufm.networks.layers import batch_norm, layer_norm, no_norm
 from ufm.networks.models import Network, convolutional, hybrid, mlp, residual, transformer, with_statistics
-from ufm.networks.probes import Fit, Layers, effective_depth, gather, log_linear, measure_layers
+from ufm.networks.probes import Layers, gather, measure_layers
 from ufm.networks.text import docstrings
 from ufm.networks.train import Recipe, Run, load, save, start, train
 
@@ -49,7 +49,6 @@ __all__ = [
     "Batches",
     "Course",
     "Data",
-    "Fit",
     "LastLayer",
     "Layers",
     "Network",
@@ -67,7 +66,6 @@ __all__ = [
     "convolutional",
     "digits",
     "docstrings",
-    "effective_depth",
     "flattened",
     "from_arrays",
     "from_huggingface",
@@ -80,7 +78,6 @@ __all__ = [
     "last_layer",
     "layer_norm",
     "load",
-    "log_linear",
     "low_rank",
     "measure_layers",
     "mlp",

@@ -17,12 +17,13 @@ import numpy as np
 
 from ufm.certify.certificate import Certificate, certify
 from ufm.collapse import Collapse, collapse
+from ufm.metrics.layers import LogLinear, effective_depth, log_linear
 from ufm.models import Bilinear, relu_features
 from ufm.networks.data import Data
 from ufm.networks.files import batches
 from ufm.networks.layers import BatchNorm, no_norm
 from ufm.networks.models import Network, mlp, with_statistics
-from ufm.networks.probes import Fit, Layers, effective_depth, log_linear, measure_layers
+from ufm.networks.probes import Layers, measure_layers
 from ufm.networks.train import Recipe, Run, start, train
 from ufm.precision import exact
 from ufm.problem import Params, Problem
@@ -57,15 +58,16 @@ class Progressive:
     Attributes:
         name: of the data. train, test: every layer on each set, each about its own class means.
         trace_ratio, separation: log-linear fits over the training set's layers.
-        depth: effective depth, the first layer whose nearest class mean misses at most 1 % of the training set.
+        depth: effective depth, the first layer (from 1) whose nearest class mean misses at most 1 % of the training
+            set; the last one if there is none.
     """
 
     name: str
     train: Layers
     test: Layers
-    trace_ratio: Fit
-    separation: Fit
-    depth: int | None
+    trace_ratio: LogLinear
+    separation: LogLinear
+    depth: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +141,8 @@ def progressive_collapse(network: Network, data: Data, *, skip: int = 0) -> Prog
     taps = with_statistics(network, data.x).taps
     seen, held = measure_layers(taps, batches(data.x, data.y)), measure_layers(taps, batches(data.x_test, data.y_test))
     fits = log_linear(seen.trace_ratio[skip:]), log_linear(seen.separation[skip:])
-    return Progressive(data.name, seen, held, *fits, effective_depth(seen))
+    errors = np.nan_to_num(seen.centre_error, nan=1.0)  # equal means, as of features that have died, are a tie of all
+    return Progressive(data.name, seen, held, *fits, effective_depth(errors, 0.01))
 
 
 def low_rank(
