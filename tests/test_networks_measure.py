@@ -13,6 +13,7 @@ import pytest
 from scipy.special import logsumexp
 
 import ufm
+from theory import deep_cross_entropy
 from ufm.figures.networks import epochs_figure, last_layer_figure, layers_figure, rank_figure
 from ufm.networks import (
     Data,
@@ -20,6 +21,7 @@ from ufm.networks import (
     Recipe,
     batches,
     collapse_over_epochs,
+    deep_model,
     from_arrays,
     gather,
     hybrid,
@@ -225,13 +227,35 @@ def test_low_rank_trains_one_network_in_two_ways():
     weights = [np.asarray(course.run.network.stages[0].layers[1].weight) for course in (plain, normed)]
     np.testing.assert_allclose(weights[0], weights[1], atol=1e-4)  # both start from the same weights
     assert len(plain.run.network.stages[0].layers) == len(normed.run.network.stages[0].layers)
-    figure = rank_figure(plain, normed)
+    figure = rank_figure(plain, normed, {})
     figure.draw_without_rendering()
     left, right = figure.axes
     for line, course in zip(left.lines, (plain, normed), strict=False):
         s = course.train[-1].spectrum
         np.testing.assert_allclose(drawn(line), s[:-1] / s[0])
     np.testing.assert_array_equal(drawn(right.lines[0]), [at.nc1 for at in plain.train])
+
+
+def test_more_matrices_lower_the_rank_of_the_deep_model():
+    """Two matrices, six classes: the cross-polytope of theory, of rank 3, far below the simplex; one: the simplex."""
+    sizes = {"K": 6, "n": 1, "lam_W": 1e-3, "lam_H": 1e-3}
+    deep = deep_model(6, 1e-3, 2, starts=6)
+    value = deep_cross_entropy.cross_polytope(**sizes, M=2).value
+    assert deep.found.solution.value == pytest.approx(value, abs=1e-10)
+    assert value < deep_cross_entropy.etf(**sizes, M=2).value - 1e-3
+    np.testing.assert_allclose(deep.spectrum / deep.spectrum[0], [1, 1, 1, 0, 0, 0], atol=1e-5)
+    flat = deep_model(6, 1e-3, 1, relu=True, starts=1)
+    assert flat.found.solution.value == pytest.approx(deep_cross_entropy.etf(**sizes, M=1).value, abs=1e-10)
+    np.testing.assert_allclose(flat.spectrum / flat.spectrum[0], [1, 1, 1, 1, 1, 0], atol=1e-6)
+    with pytest.raises(ValueError, match=r"deep_model: matrices=0 makes no logits\. Pass 1 or more"):
+        deep_model(6, 1e-3, 0)
+
+
+def test_the_deep_model_with_relus_is_searched_by_annealed_starts():
+    deep = deep_model(3, 2e-3, 2, relu=True, starts=2, steps=50)
+    assert (deep.problem.d, deep.found.starts) == (6, 2)
+    assert isinstance(deep.problem.model, ufm.DeepReLU)
+    assert deep.spectrum[0] > 0.0
 
 
 def test_the_picture_of_the_epochs():

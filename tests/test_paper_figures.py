@@ -19,7 +19,7 @@ from ufm.cli import main
 from ufm.dimensions import AtDimension
 from ufm.figures import data as data_module
 from ufm.figures.data import Data, NoDataError, Source, levels, on_axes, rows, stacked, swept
-from ufm.figures.paper import codes, depth, dimensions, layers, losses, performance, progressive, seli
+from ufm.figures.paper import codes, depth, dimensions, layers, losses, performance, progressive, rank, seli, transfer
 from ufm.figures.registry import FIGURES
 from ufm.figures.style import COLUMN, PAGE
 from ufm.figures.write import caption, write
@@ -67,7 +67,7 @@ def test_every_caption_states_its_settings(name):
     if name != "performance":
         assert named & {"K", "first"}
         assert named & {"n", "n_A"} or "n_B = 1" in text
-        assert "d" in named or name == "spurious" or "d and tau" in text or "width" in named
+        assert "d" in named or name in ("spurious", "transfer") or "d and tau" in text or "width" in named
         assert "seed" in text or name == "spectra"
 
 
@@ -128,11 +128,42 @@ def test_times_come_from_the_folder_that_is_named(tmp_path):
     assert "ufm.solve" in performance.data(Source()).table["method"]  # those that the repository ships
 
 
-def test_without_the_extra_the_layers_are_left_out(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ufm.networks", None)
-    monkeypatch.delattr(ufm, "networks", raising=False)
-    with pytest.raises(NoDataError, match=r"ufm\.networks"):
-        layers.data(Source())
+@pytest.mark.parametrize("module", [layers, rank, transfer])
+def test_without_the_extra_figures_of_networks_are_left_out(module, monkeypatch):
+    for name in ("networks", "transfer"):
+        monkeypatch.setitem(sys.modules, f"ufm.{name}", None)
+        monkeypatch.delattr(ufm, name, raising=False)
+    with pytest.raises(NoDataError, match=r"ufm\.(networks|transfer)"):
+        module.data(Source())
+
+
+def test_ranks_are_those_of_the_networks_and_of_the_models(monkeypatch):
+    def course(*spectrum):
+        at = SimpleNamespace(spectrum=np.array(spectrum), nc1=0.5, nc2_gram_H=0.25)
+        return SimpleNamespace(epochs=np.array([0]), train=(at,))
+
+    def model(K, decay, matrices, **options):
+        solution = SimpleNamespace(value=0.0 if matrices == 2 else 1.0)
+        rank = 7 if options.get("relu") else 9 // matrices
+        return SimpleNamespace(
+            found=SimpleNamespace(solution=solution), spectrum=np.where(np.arange(10) < rank, 3.0, 0.1)
+        )
+
+    pair = course(4, 3, 2, 2, 2, 1, 1, 1, 1, 0), course(2, 2, 2, 2, 2, 2, 2, 2, 1.8, 0)
+    monkeypatch.setattr("ufm.networks.low_rank", lambda *args, **options: pair)
+    monkeypatch.setattr("ufm.networks.deep_model", model)
+    data = rank.data(NOTHING, matrices=(1, 2), depth=3)
+    assert data.checks == {"sixth_plain": 0.25, "sixth_normed": 1.0, "below": 1}
+    assert data.settings["ranks"] == "9 (linear, M=1), 4 (linear, M=2), 7 (ReLU, M=3)"
+    assert rows(data.table, "source", "plain")["singular_value"].tolist() == [1, 0.75, 0.5, 0.5, 0.5, *[0.25] * 4]
+    assert levels(data.table, "source").tolist() == [
+        "plain",
+        "batch norm",
+        "linear, $M=1$",
+        "linear, $M=2$",
+        "ReLU, $M=3$",
+    ]
+    assert data.tables["epochs"]["nc2"].tolist() == [0.25, 0.25]
 
 
 def test_theory_of_the_losses_is_the_one_that_covers_the_problem():

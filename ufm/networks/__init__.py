@@ -23,7 +23,6 @@ from ufm.networks.experiments import (
     Progressive,
     collapse_over_epochs,
     last_layer,
-    low_rank,
     progressive_collapse,
     unconstrained,
 )
@@ -40,6 +39,7 @@ from ufm.networks.files import (
     read_idx,
 )
 from ufm.networks.layers import batch_norm, layer_norm, no_norm
+from ufm.networks.low_rank import DeepModel, deep_model, low_rank
 from ufm.networks.models import Network, convolutional, hybrid, mlp, residual, transformer, with_statistics
 from ufm.networks.probes import Layers, gather, measure_layers
 from ufm.networks.text import docstrings
@@ -49,6 +49,7 @@ __all__ = [
     "Batches",
     "Course",
     "Data",
+    "DeepModel",
     "LastLayer",
     "Layers",
     "Network",
@@ -64,6 +65,7 @@ __all__ = [
     "cifar100",
     "collapse_over_epochs",
     "convolutional",
+    "deep_model",
     "digits",
     "docstrings",
     "flattened",
