@@ -63,7 +63,7 @@ def draw_rank(figure: Figure, tables: Mapping[str, Columns]) -> None:
     axes.legend(loc="lower left")
 
 
-def _draw_spectra(axes: Axes, table: Columns, colours: Mapping[str, str], legend: str) -> None:
+def _draw_spectra(axes: Axes, table: Columns, colours: Mapping[str, str], legend: Any) -> None:
     for name, colour in colours.items():
         own = table["source"] == name
         axes.plot(table["number"][own], table["singular_value"][own], color=colour, marker="o", label=name)

@@ -26,7 +26,7 @@ class LogLinear:
     layers: int
 
 
-def log_linear(values: Sequence[float]) -> LogLinear:
+def log_linear(values: Sequence[float] | np.ndarray) -> LogLinear:
     """The decay per layer of a positive quantity, such as trace_ratio, and how straight log y is.
 
     Args:
@@ -48,7 +48,7 @@ def log_linear(values: Sequence[float]) -> LogLinear:
     return LogLinear(float(np.exp(slope)), explained, float(np.exp(middle + slope * x[0])), y.size)
 
 
-def effective_depth(errors: Sequence[float], tolerance: float = 0.0) -> int:
+def effective_depth(errors: Sequence[float] | np.ndarray, tolerance: float = 0.0) -> int:
     """The first layer, counted from 1, whose nearest-class-centre error is at most `tolerance`; L if there is none.
 
     Args:
