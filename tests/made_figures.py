@@ -38,7 +38,7 @@ MORE |= {"growth": 4.0, "strength": 0.02, "random": 2, "r": "4 .. 5", "highest":
 MORE |= {"epochs": 2, "decay": 0.01, "seeds": "0", "sizes": "(2, 2)", "kappa": 0.3, "cases": "S1: small"}
 MORE |= {"files": "made.json", "near": 1e-3, "steps": 9, "searched": 2, "theta": 0.5, "L": 3, "networks": 2}
 MORE |= {"most": 3, "plain": 2e-3, "normed": 5e-3, "deep": 2, "ranks": "3 (linear, M=1)", "title": "Ours to yours"}
-MORE |= {"shot": 5, "sets": 3, "trained": 1, "bare": 1, "tuned": "mlp", "draws": 2, "told": "nothing", "setting": "S1"}
+MORE |= {"shot": 5, "sets": 3, "trained": 1, "bare": 1, "draws": 2, "negative": "one", "best": "two", "setting": "S1"}
 MORE |= {"raw": 0.9}
 CHECKS = ("excess", "margin", "cells", "proven", "difference", "gap", "spurious", "wrong", "shortfall", "higher")
 CHECKS += ("explicit", "above", "below", "modes", "balance", "ray", "ended", "angle", "sixth_plain", "sixth_normed")
@@ -118,7 +118,7 @@ TABLES: dict[str, dict[str, dict[str, np.ndarray]]] = {
     "transfer": {
         "": drawn(product(model=["base", "untrained"]), "nc1", "source_nc1", "probe")
         | {"trained": np.array([True, False])},
-        "finetune": drawn(product(method=["probe", "layer nc1", "raw"], draw=[0, 1]), "accuracy")
+        "finetune": drawn(product(method=["probe", "layer", "raw"], draw=[0, 1]), "accuracy")
         | {"share": np.array([0.01, 0.01, 0.1, 0.1, np.nan, np.nan])},
     },
     "seli": {

@@ -26,6 +26,8 @@ from ufm.figures.write import caption, write
 from ufm.sweep import rows as rows_module
 from ufm.sweep.results import Results
 from ufm.sweep.version import installed
+from ufm.transfer import SCORES, experiments
+from ufm.transfer.experiments import Found
 from ufm.verify.predict import predict
 
 NOTHING: Any = None
@@ -164,6 +166,41 @@ def test_ranks_are_those_of_the_networks_and_of_the_models(monkeypatch):
         "ReLU, $M=3$",
     ]
     assert data.tables["epochs"]["nc2"].tolist() == [0.25, 0.25]
+
+
+def test_transfer_takes_the_block_of_the_lowest_frozen_nc1_and_names_the_controls(monkeypatch):
+    names = [*SCORES, "few_nc1", "few_cdnv", "few_logme", "ncti_1", "ncti_2", "ncti_3", "source_nc1"]
+    pool = [
+        {"model": f"{'un' * (i == 3)}trained {i}", "probe_5": 1.0 - 0.1 * i, **dict.fromkeys(names, 2.0**i)}
+        for i in range(4)
+    ]
+    frozen = [[0.3, 0.2], [0.1, 0.4]]  # of the two draws
+    ends = [
+        {"method": method, "layer": layer, "n": 3, "draw": draw, "accuracy": accuracy + 0.1 * layer, "share": 0.5}
+        | {"frozen": frozen[draw]}
+        for draw in range(2)
+        for method, accuracy in (("probe", 0.5), ("full", 0.6), ("scratch", 0.9), ("raw", 0.4), ("random", 0.3))
+        for layer in (0,)
+    ]
+    ends += [
+        {"method": method, "layer": layer, "n": 3, "draw": draw, "accuracy": 0.1 * layer, "share": 0.1 * layer}
+        | {"frozen": frozen[draw]}
+        for draw in range(2)
+        for method in ("layer", "scl", "skip")
+        for layer in (1, 2)
+    ]
+    raw = {"probe_5": 0.95}
+    setting: Any = SimpleNamespace(name="S0", title="ours to yours", shots={5: 2}, steps=7, rates=(0.1,))
+    setting.target = lambda: SimpleNamespace(K=3)
+    monkeypatch.setattr(experiments, "run_scores", lambda *args: Found(setting, tuple(pool), (raw,)))
+    monkeypatch.setattr(experiments, "run_finetune", lambda *args: Found(setting, tuple(ends)))
+    data = transfer.data(Source(), setting=setting)
+    assert data.checks["pearson"] == pytest.approx(-1.0, rel=1e-12)
+    assert data.table["trained"].tolist() == [True, True, True, False]
+    assert rows(data.tables["finetune"], "method", "layer")["layer"].tolist() == [2, 1]
+    assert rows(data.tables["finetune"], "method", "scl")["accuracy"].tolist() == [0.2, 0.1]
+    told = " ".join(caption(BY_NAME["transfer"], data).split())
+    assert "network: full fine-tuning (0.600); at least as good without it: from scratch (0.900). This" in told
 
 
 def test_theory_of_the_losses_is_the_one_that_covers_the_problem():

@@ -10,8 +10,6 @@ import pytest
 from ufm import transfer
 from ufm.cli import main
 from ufm.figures import style
-from ufm.figures.data import Source, levels
-from ufm.figures.paper import transfer as paper_figure
 from ufm.figures.transfer import scores_figure
 from ufm.losses import CrossEntropy
 from ufm.networks import Recipe, from_arrays, mlp
@@ -107,11 +105,6 @@ def test_the_experiments_from_a_command_to_a_table(tmp_path, capsys, monkeypatch
     assert "the skip adds" in tuned
     forbid(monkeypatch)
     monkeypatch.setattr(style, "save", lambda figure, target: (target.with_suffix(".png"), target.with_suffix(".pdf")))
-    figure = paper_figure.data(Source(tmp_path / "rows.sqlite"), setting=TINY)
-    assert figure.table["trained"].tolist() == [True, False, True]
-    assert [f"{value:.3f}" for value in figure.table["probe"]] == [f"{float(row['probe_5']):.3f}" for row in table[:3]]
-    assert levels(figure.tables["finetune"], "method").tolist() == list(paper_figure.METHODS)
-    assert f"r={figure.checks['pearson']:+.2f}" in paper_figure.figure(figure).axes[0].get_title()
     for experiment, before in outputs.items():
         assert run(capsys, experiment, *common, "--out", tmp_path / experiment)[1] == before
 

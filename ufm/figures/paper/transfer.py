@@ -1,5 +1,7 @@
 """Transfer: collapse on a task against the probes of many networks, and one tuned block against the alternatives."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,18 +19,18 @@ CAPTION = (
     "samples a class (mean of {sets} sets); {trained} networks that differ in epochs, decay, augmentation, head, loss, "
     "width, depth and seed (dots), and {bare} untrained (crosses); dashed, a probe of raw samples. Pearson's r with "
     "log NC1 is {pearson:+.2f}, its 95 % bootstrap interval over the networks [{pearson_low:+.2f}, "
-    "{pearson_high:+.2f}]. Right: test accuracy after adapting one network ({tuned}) to n = {n} samples a class, "
+    "{pearson_high:+.2f}]. Right: test accuracy after adapting a network of {depth} layers to n = {n} samples a class, "
     "{draws} sets of them (dots; bars, their mean), {steps} steps of Adam at {rate:g}; in brackets the share of the "
     "parameters that were trained. One layer: the block whose frozen NC1 is lowest on the samples, and a new head; "
-    "skip: its output is added to the last features. Against the claim of transfer: {told}. This is the quick form of "
-    "the setting {setting}; benchmarks/README.md has the full experiments. Seeds are those of the setting."
+    "skip: its output is added to the last features. Best with the pretrained network: {best}; at least as good "
+    "without it: {negative}. This is the quick form of the setting {setting} with its seeds; benchmarks/README.md has "
+    "the full experiments."
 )
-# The methods that need no look at the test set, in the order of the bars; the controls last.
-METHODS = {
+METHODS = {  # those that need no look at the test set, and the controls
     "probe": ("linear probe", GREY),
-    "skip nc1": ("skip, head only", SKY),
-    "layer nc1": ("one layer", ORANGE),
-    "scl nc1": ("one layer, skip", BLUE),
+    "skip": ("skip, head only", SKY),
+    "layer": ("one layer", ORANGE),
+    "scl": ("one layer, skip", BLUE),
     "full": ("full fine-tuning", RED),
     "scratch": ("from scratch", INK),
     "raw": ("raw samples, probe", INK),
@@ -51,29 +53,46 @@ def data(source: Source, *, setting: Any = None) -> Data:
     except ImportError as error:
         raise NoDataError(str(error)) from error
     if setting is None:
-        setting = settings.replace(settings.quick(settings.SETTINGS["S1"]), shots={SHOT: SETS})
+        setting = replace(settings.quick(settings.SETTINGS["S1"]), shots={SHOT: SETS})
     with opened(source.store) as store:
         scores = experiments.run_scores(setting, store, _silent)
         tuned = experiments.run_finetune(setting, store, _silent)
-    bare = [row["model"].startswith("untrained") for row in scores.rows]
-    pool = {"model": [row["model"] for row in scores.rows], "trained": np.logical_not(bare)}
-    pool |= {name: [row[name] for row in scores.rows] for name in ("nc1", "source_nc1")}
-    pool |= {"probe": [row[f"probe_{SHOT}"] for row in scores.rows]}
-    n = setting.sizes[0]
-    table = {method.name: method for method in summary.methods(tuned, n)}
-    ends = [
-        {"method": name, "draw": np.arange(setting.draws), "accuracy": table[name].accuracy, "share": table[name].share}
-        for name in METHODS
-    ]
+    trained = np.array([not row["model"].startswith("untrained") for row in scores.rows])
+    pool = {name: np.array([row[name] for row in scores.rows]) for name in ("model", "nc1", "source_nc1")}
+    pool |= {"trained": trained, "probe": np.array([row[f"probe_{SHOT}"] for row in scores.rows])}
+    n = tuned.rows[0]["n"]
+    ends = _adapted([row for row in tuned.rows if row["n"] == n])
     (found,) = (entry for entry in summary.correlations(scores) if entry.score == "nc1")
-    findings = [line.removeprefix("NEGATIVE: ") for line in summary.findings(table) if line.startswith("NEGATIVE")]
-    said = {"setting": setting.name, "title": setting.title[0].upper() + setting.title[1:], "shot": SHOT, "n": n}
-    said |= {"K": setting.target().K, "told": "; ".join(findings) or "nothing here"}
-    said |= {"sets": setting.shots[SHOT], "trained": len(bare) - sum(bare), "bare": sum(bare)}
-    said |= {"tuned": setting.tuned.label, "draws": setting.draws, "steps": setting.steps, "rate": setting.rates[0]}
-    said["raw"] = scores.controls[0][f"probe_{SHOT}"]
-    tables = {"": {name: np.asarray(column) for name, column in pool.items()}, "finetune": stacked(ends)}
-    return Data(tables, said, {"pearson": found.pearson, "pearson_low": found.low, "pearson_high": found.high})
+    told = {"setting": setting.name, "title": setting.title[0].upper() + setting.title[1:], "K": setting.target().K}
+    told |= {"shot": SHOT, "sets": setting.shots[SHOT], "trained": np.sum(trained), "bare": np.sum(~trained), "n": n}
+    told |= {"depth": len(tuned.rows[0]["frozen"]), "draws": np.sum(ends["method"] == "full"), "steps": setting.steps}
+    told |= {"rate": setting.rates[0], "raw": scores.controls[0][f"probe_{SHOT}"], **_contest(ends)}
+    checks = {"pearson": found.pearson, "pearson_low": found.low, "pearson_high": found.high}
+    return Data({"": pool, "finetune": ends}, told, checks)
+
+
+def _adapted(found: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Every method on every set of samples; of those at one layer, where the frozen NC1 is lowest."""
+    sets = dict.fromkeys((row.get("backbone", 0), row["draw"]) for row in found)
+    parts = []
+    for method in METHODS:
+        for backbone, draw in sets:
+            same = [row for row in found if (row.get("backbone", 0), row["draw"]) == (backbone, draw)]
+            own = [row for row in same if row["method"] == method]
+            best = min(own, key=lambda row: row["frozen"][row["layer"] - 1] if row["layer"] else 0.0)
+            kept = {name: best[name] for name in ("layer", "accuracy", "share")}
+            parts.append({"method": method, "backbone": backbone, "draw": draw, **kept})
+    return stacked(parts)
+
+
+def _contest(ends: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """`best` way to use the pretrained network, and `negative`: what does as well without it."""
+    mean = {name: float(np.mean(rows(ends, "method", name)["accuracy"])) for name in METHODS}
+    controls = ("scratch", "raw", "random")
+    best = max((name for name in METHODS if name not in controls), key=lambda name: mean[name])
+    as_good = [name for name in controls if mean[name] >= mean[best]]
+    told = {name: f"{METHODS[name][0]} ({mean[name]:.3f})" for name in METHODS}
+    return {"best": told[best], "negative": "; ".join(told[name] for name in as_good) or "nothing"}
 
 
 def _silent(done: int, total: int, what: str) -> None:
