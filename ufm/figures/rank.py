@@ -71,7 +71,7 @@ def _draw_spectra(axes: Axes, table: Columns, colours: Mapping[str, str], legend
     axes.text(0.99, 1.01, "simplex ETF", transform=axes.get_yaxis_transform(), ha="right", va="bottom", color=GREY)
     axes.set(xlabel="number", ylim=(-0.03, 1.15))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc=legend)
+    axes.legend(loc=legend, handlelength=1.0, handletextpad=0.4)
 
 
 def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, np.ndarray]:
