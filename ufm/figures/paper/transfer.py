@@ -62,7 +62,7 @@ def data(source: Source, *, setting: Any = None) -> Data:
     pool |= {"trained": trained, "probe": np.array([row[f"probe_{SHOT}"] for row in scores.rows])}
     n = tuned.rows[0]["n"]
     ends = _adapted([row for row in tuned.rows if row["n"] == n])
-    (found,) = (entry for entry in summary.correlations(scores) if entry.score == "nc1")
+    (found,) = (at for at in summary.correlations(scores) if (at.score, at.n) == ("nc1", SHOT))
     told = {"setting": setting.name, "title": setting.title[0].upper() + setting.title[1:], "K": setting.target().K}
     told |= {"shot": SHOT, "sets": setting.shots[SHOT], "trained": np.sum(trained), "bare": np.sum(~trained), "n": n}
     told |= {"depth": len(tuned.rows[0]["frozen"]), "draws": np.sum(ends["method"] == "full"), "steps": setting.steps}
