@@ -190,7 +190,7 @@ def fit_line(found: nets.Progressive, what: str, metric: str, r_squared: float, 
 
 
 def rank() -> Pictures:
-    """Plain networks of several decays against batch norm: singular values of the class means."""
+    """Plain networks of several decays against batch norm, and the deep model of the plain one's decay."""
     print("\nLow rank: singular values of the centred class means over the first, digits, CE")
     plain, normed = nets.low_rank(data("digits"))
     network = nets.mlp(data("digits").shape, 10, norm=nets.no_norm)
@@ -202,7 +202,22 @@ def rank() -> Pictures:
     rank_line(plain, "plain, 0.002", {"6th < .3": s[5] < 0.3, "NC2 > .6": at.nc2_gram_H > 0.6, "NC1 rises": rises})
     s = normed.train[-1].spectrum
     rank_line(normed, "batch norm, 0.005", {"9th > .8": s[8] > 0.8 * s[0]})
-    return {"rank": rank_figure(plain, normed)}
+    models = {f"linear, $M={M}$": nets.deep_model(10, 2e-3, M) for M in (1, 2, 3, 5)}
+    models["ReLU, $M=5$"] = nets.deep_model(10, 2e-3, 5, relu=True, starts=24, steps=6000)
+    for name, model in models.items():
+        model_line(name.replace("$", ""), model)
+    return {"rank": rank_figure(plain, normed, models)}
+
+
+def model_line(name: str, model: nets.DeepModel) -> None:
+    """The spectrum of the lowest point found of a deep model, its value, and the certificate's bound below it."""
+    values = " ".join(f"{value:.2f}" for value in model.spectrum[:9] / model.spectrum[0])
+    found = model.found
+    print(
+        f"{'model, ' + name:22} {values}  f {found.solution.value:.6f} >= {found.certificate.lower_bound:.6f}, lowest "
+        f"of {found.starts} starts",
+        flush=True,
+    )
 
 
 def rank_line(course: nets.Course, what: str, bars: dict[str, bool]) -> None:

@@ -46,6 +46,11 @@ def _joined(*tables: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
+# Of networks.
+MORE |= {"most": 3, "plain": 2e-3, "normed": 5e-3, "deep": 2, "ranks": "3 (linear, M=1)", "title": "Ours to yours"}
+MORE |= {"shot": 5, "sets": 3, "trained": 1, "bare": 1, "draws": 2, "negative": "one", "best": "two", "setting": "S1"}
+MORE |= {"raw": 0.9}
+CHECKS += ("sixth_plain", "sixth_normed", "pearson", "pearson_low", "pearson_high")
 TRAINING = drawn(
     product(loss=LOSSES, step=[0, 10, 20]),
     *("f", "nc1", "nc2_gram_W", "nc2_gram_H", "nc3", "margin", "W_sq", "H_sq"),
@@ -106,6 +111,17 @@ TABLES: dict[str, dict[str, dict[str, np.ndarray]]] = {
             *("trace_ratio", "separation", "centre_error", "trace_ratio_fit", "separation_fit"),
             *("trace_ratio_r2", "separation_r2"),
         )
+    },
+    "rank": {
+        "": drawn(product(source=["plain", "batch norm", "linear, $M=2$"], number=[1, 2, 3]), "singular_value")
+        | {"network": np.repeat([True, True, False], 3)},
+        "epochs": drawn(product(source=["plain", "batch norm"], epoch=[0, 1, 5]), "nc1", "nc2"),
+    },
+    "transfer": {
+        "": drawn(product(model=["base", "untrained"]), "nc1", "source_nc1", "probe")
+        | {"trained": np.array([True, False])},
+        "finetune": drawn(product(method=["probe", "layer", "raw"], draw=[0, 1]), "accuracy")
+        | {"share": np.array([0.01, 0.01, 0.1, 0.1, np.nan, np.nan])},
     },
     "seli": {
         "": drawn(product(lam_W=LAM), "distance_gram_W", "distance_gram_M"),

@@ -1,10 +1,16 @@
 """The pages of docs/: their Python runs, their links lead somewhere, and the theorems are those of the claims."""
 
+import ast
+import contextlib
 import importlib
 import pathlib
 import re
+import textwrap
 
 import pytest
+
+import ufm
+from ufm import networks, transfer
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("**/*.md"))
@@ -23,6 +29,21 @@ def test_python_of_the_pages_runs(path, capsys):
     for code in re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.DOTALL):
         exec(compile(code, path.name, "exec"), names)
     assert capsys.readouterr().out
+
+
+def test_names_in_the_blocks_that_are_too_long_to_run_are_there():
+    """Those that are indented: trainings, several devices. What is no Python is a command."""
+    modules = {"ufm": ufm, "networks": networks, "transfer": transfer}
+    called = []
+    for page in PAGES:
+        for block in re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", page.read_text(), re.MULTILINE):
+            with contextlib.suppress(SyntaxError):
+                tree = ast.parse(textwrap.dedent(block))
+                called += [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    named = [(node.value.id, node.attr) for node in called if isinstance(node.value, ast.Name)]
+    ours = [(module, name) for module, name in named if module in modules]
+    assert {("networks", "last_layer"), ("transfer", "finetune"), ("ufm", "SpawnPool")} <= set(ours)
+    assert [name for name in ours if not hasattr(modules[name[0]], name[1])] == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=_name)

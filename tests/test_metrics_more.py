@@ -137,11 +137,12 @@ def test_tag_angles_refusals():
 
 def test_log_linear_fits():
     fit = metrics.log_linear([3.0 * 0.4**layer for layer in range(6)])
-    assert (fit.rate, fit.r_squared) == (pytest.approx(0.4, rel=1e-13), pytest.approx(1.0, rel=1e-13))
+    assert (fit.rate, fit.r_squared, fit.first) == pytest.approx((0.4, 1.0, 3.0), rel=1e-13)
+    assert fit.layers == 6
     y = np.array([1.0, 0.5, 0.4, 0.05])
-    slope, _ = np.polyfit(np.arange(4), np.log(y), 1)
+    slope, level = np.polyfit(np.arange(4), np.log(y), 1)
     fit = metrics.log_linear(list(y))
-    assert fit.rate == pytest.approx(math.exp(slope), rel=1e-12)
+    assert (fit.rate, fit.first) == pytest.approx((math.exp(slope), math.exp(level)), rel=1e-12)
     assert fit.r_squared == pytest.approx(np.corrcoef(np.arange(4), np.log(y))[0, 1] ** 2, rel=1e-12)
     for values in ([1.0, 0.5], [1.0, 0.0, 0.1], [1.0, -1.0, 0.1], [1.0, math.nan, 0.1], []):
         assert math.isnan(metrics.log_linear(values).rate)

@@ -6,11 +6,14 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import equinox as eqx
+import jax
 import numpy as np
 import pytest
 from scipy.special import logsumexp
 
 import ufm
+from theory import deep_cross_entropy
 from ufm.figures.networks import epochs_figure, last_layer_figure, layers_figure, rank_figure
 from ufm.networks import (
     Data,
@@ -18,12 +21,11 @@ from ufm.networks import (
     Recipe,
     batches,
     collapse_over_epochs,
-    effective_depth,
+    deep_model,
     from_arrays,
     gather,
     hybrid,
     last_layer,
-    log_linear,
     low_rank,
     measure_layers,
     mlp,
@@ -65,14 +67,15 @@ def features(x: np.ndarray) -> dict[str, np.ndarray]:
     return {"input": x, "halved": np.hstack([x[:, :3], 0.1 * x[:, 3:]]), "first": x[:, :3]}
 
 
-def test_layers_are_what_collapse_says_of_each():
+def test_layers_are_what_the_metrics_say_of_each():
+    """NC1 against the other code of it, the errors against brute force."""
     found = measure_layers(features, batches(DATA.x, DATA.y, 7))
     assert found.names == ("input", "halved", "first")
     for i, H in enumerate(features(DATA.x).values()):
         direct = ufm.collapse(H.T, DATA.y)
-        assert found.nc1[i] == direct.nc1
-        assert found.trace_ratio[i] == direct.nc1_trace
-        assert found.separation[i] == K * direct.nc1
+        assert found.nc1[i] == pytest.approx(direct.nc1, rel=1e-12)
+        assert found.trace_ratio[i] == pytest.approx(direct.nc1_trace, rel=1e-12)
+        assert found.separation[i] == pytest.approx(K * direct.nc1, rel=1e-12)  # for classes of one size
         M = np.stack([H[DATA.y == k].mean(axis=0) for k in range(K)])
         nearest = np.argmin(np.sum((H[:, None] - M[None]) ** 2, axis=2), axis=1)
         assert found.centre_error[i] == pytest.approx(np.mean(nearest != DATA.y), abs=1e-12)
@@ -95,27 +98,6 @@ def test_separation_is_he_and_sus_trace():
     within, between = R.T @ R / len(H), C.T @ C / K
     dense = np.trace(within @ np.linalg.pinv(between, rcond=1e-10))
     assert measure_layers(features, batches(DATA.x, DATA.y)).separation[0] == pytest.approx(dense, rel=1e-10)
-
-
-def test_log_linear_fits():
-    exact = log_linear(3.0 * 0.2 ** np.arange(5))
-    assert (exact.rate, np.exp(exact.intercept), exact.r_squared) == pytest.approx((0.2, 3.0, 1.0), rel=1e-12)
-    assert exact.layers == 5
-    values = np.random.default_rng(0).uniform(0.1, 1.0, 7)
-    slope, intercept = np.polyfit(np.arange(7), np.log(values), 1)
-    found = log_linear(values)
-    assert (np.log(found.rate), found.intercept) == pytest.approx((slope, intercept), abs=1e-12)
-    assert found.r_squared == pytest.approx(np.corrcoef(np.arange(7), np.log(values))[0, 1] ** 2, abs=1e-12)
-    for undefined in ([1.0, 0.1], [1.0, 0.0, 1.0], [1.0, np.nan, 1.0], [1.0, -1.0, 1.0]):
-        assert np.isnan(log_linear(undefined).rate)
-    assert np.isnan(log_linear([2.0, 2.0, 2.0]).r_squared)
-
-
-def test_effective_depth_is_the_first_layer_that_separates():
-    found = measure_layers(features, batches(DATA.x, DATA.y))
-    assert effective_depth(replace(found, centre_error=np.array([0.2, 0.01, 0.05]))) == 2
-    assert effective_depth(replace(found, centre_error=np.array([0.2, 0.02, 0.05]))) is None
-    assert effective_depth(replace(found, centre_error=np.array([0.2, 0.02, 0.05])), tolerance=0.02) == 2
 
 
 @pytest.mark.parametrize(
@@ -177,8 +159,8 @@ def test_the_layers_of_a_network_in_their_order():
     network = residual(DATA.shape, K, blocks=3, width=5)
     found = progressive_collapse(network, DATA, skip=1)
     assert found.train.names == found.test.names == ("stem", "block1", "block2", "block3")
-    assert found.trace_ratio == log_linear(found.train.trace_ratio[1:])
-    assert found.separation == log_linear(found.train.separation[1:])
+    assert vars(found.trace_ratio) == vars(ufm.metrics.log_linear(found.train.trace_ratio[1:]))
+    assert vars(found.separation) == vars(ufm.metrics.log_linear(found.train.separation[1:]))
     fixed = with_statistics(network, DATA.x)
     direct = ufm.collapse(np.asarray(fixed.taps(DATA.x)["block2"]).T, DATA.y)
     assert found.train.nc1[2] == direct.nc1
@@ -187,6 +169,15 @@ def test_the_layers_of_a_network_in_their_order():
 @cache
 def last() -> LastLayer:
     return last_layer(COURSE.run.network, DATA, RECIPE)
+
+
+def test_features_that_have_died_separate_nothing():
+    network = mlp(DATA.shape, K, depth=2, width=4, norm=no_norm)
+    dead = [0.0 * leaf if eqx.is_array(leaf) else leaf for leaf in jax.tree.leaves(network)]
+    found = progressive_collapse(jax.tree.unflatten(jax.tree.structure(network), dead), DATA)
+    assert np.all(np.isnan(found.train.nc1))
+    assert np.isnan(found.trace_ratio.rate)
+    assert found.depth == 2
 
 
 def test_no_network_with_batch_norm_is_below_the_unconstrained_minimum():
@@ -236,13 +227,35 @@ def test_low_rank_trains_one_network_in_two_ways():
     weights = [np.asarray(course.run.network.stages[0].layers[1].weight) for course in (plain, normed)]
     np.testing.assert_allclose(weights[0], weights[1], atol=1e-4)  # both start from the same weights
     assert len(plain.run.network.stages[0].layers) == len(normed.run.network.stages[0].layers)
-    figure = rank_figure(plain, normed)
+    figure = rank_figure(plain, normed, {})
     figure.draw_without_rendering()
     left, right = figure.axes
     for line, course in zip(left.lines, (plain, normed), strict=False):
         s = course.train[-1].spectrum
         np.testing.assert_allclose(drawn(line), s[:-1] / s[0])
     np.testing.assert_array_equal(drawn(right.lines[0]), [at.nc1 for at in plain.train])
+
+
+def test_more_matrices_lower_the_rank_of_the_deep_model():
+    """Two matrices, six classes: the cross-polytope of theory, of rank 3, far below the simplex; one: the simplex."""
+    sizes = {"K": 6, "n": 1, "lam_W": 1e-3, "lam_H": 1e-3}
+    deep = deep_model(6, 1e-3, 2, starts=6)
+    value = deep_cross_entropy.cross_polytope(**sizes, M=2).value
+    assert deep.found.solution.value == pytest.approx(value, abs=1e-10)
+    assert value < deep_cross_entropy.etf(**sizes, M=2).value - 1e-3
+    np.testing.assert_allclose(deep.spectrum / deep.spectrum[0], [1, 1, 1, 0, 0, 0], atol=1e-5)
+    flat = deep_model(6, 1e-3, 1, relu=True, starts=1)
+    assert flat.found.solution.value == pytest.approx(deep_cross_entropy.etf(**sizes, M=1).value, abs=1e-10)
+    np.testing.assert_allclose(flat.spectrum / flat.spectrum[0], [1, 1, 1, 1, 1, 0], atol=1e-6)
+    with pytest.raises(ValueError, match=r"deep_model: matrices=0 makes no logits\. Pass 1 or more"):
+        deep_model(6, 1e-3, 0)
+
+
+def test_the_deep_model_with_relus_is_searched_by_annealed_starts():
+    deep = deep_model(3, 2e-3, 2, relu=True, starts=2, steps=50)
+    assert (deep.problem.d, deep.found.starts) == (6, 2)
+    assert isinstance(deep.problem.model, ufm.DeepReLU)
+    assert deep.spectrum[0] > 0.0
 
 
 def test_the_picture_of_the_epochs():
@@ -276,6 +289,12 @@ def test_the_picture_of_the_last_layer():
     np.testing.assert_allclose(widths(bars), expected)
     assert sum(bar.get_height() for bar in margins.patches) == N  # pyright: ignore[reportAttributeAccessIssue]
     assert "blobs" in figure.get_suptitle()
+
+
+def test_importing_networks_loads_no_matplotlib():
+    """It would cost most of a second, and only `glyphs` reads its fonts."""
+    code = "import sys, ufm.networks; print('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"
 
 
 def test_without_equinox_ufm_works_and_networks_say_what_to_install():

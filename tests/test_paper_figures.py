@@ -19,13 +19,15 @@ from ufm.cli import main
 from ufm.dimensions import AtDimension
 from ufm.figures import data as data_module
 from ufm.figures.data import Data, NoDataError, Source, levels, on_axes, rows, stacked, swept
-from ufm.figures.paper import codes, depth, dimensions, layers, losses, performance, progressive, seli
+from ufm.figures.paper import codes, depth, dimensions, layers, losses, performance, progressive, rank, seli, transfer
 from ufm.figures.registry import FIGURES
 from ufm.figures.style import COLUMN, PAGE
 from ufm.figures.write import caption, write
 from ufm.sweep import rows as rows_module
 from ufm.sweep.results import Results
 from ufm.sweep.version import installed
+from ufm.transfer import SCORES, experiments
+from ufm.transfer.experiments import Found
 from ufm.verify.predict import predict
 
 NOTHING: Any = None
@@ -67,7 +69,7 @@ def test_every_caption_states_its_settings(name):
     if name != "performance":
         assert named & {"K", "first"}
         assert named & {"n", "n_A"} or "n_B = 1" in text
-        assert "d" in named or name == "spurious" or "d and tau" in text or "width" in named
+        assert "d" in named or name in ("spurious", "transfer") or "d and tau" in text or "width" in named
         assert "seed" in text or name == "spectra"
 
 
@@ -128,11 +130,77 @@ def test_times_come_from_the_folder_that_is_named(tmp_path):
     assert "ufm.solve" in performance.data(Source()).table["method"]  # those that the repository ships
 
 
-def test_without_the_extra_the_layers_are_left_out(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ufm.networks", None)
-    monkeypatch.delattr(ufm, "networks", raising=False)
-    with pytest.raises(NoDataError, match=r"ufm\.networks"):
-        layers.data(Source())
+@pytest.mark.parametrize("module", [layers, rank, transfer])
+def test_without_the_extra_figures_of_networks_are_left_out(module, monkeypatch):
+    for name in ("networks", "transfer"):
+        monkeypatch.setitem(sys.modules, f"ufm.{name}", None)
+        monkeypatch.delattr(ufm, name, raising=False)
+    with pytest.raises(NoDataError, match=r"ufm\.(networks|transfer)"):
+        module.data(Source())
+
+
+def test_ranks_are_those_of_the_networks_and_of_the_models(monkeypatch):
+    def course(*spectrum):
+        at = SimpleNamespace(spectrum=np.array(spectrum), nc1=0.5, nc2_gram_H=0.25)
+        return SimpleNamespace(epochs=np.array([0]), train=(at,))
+
+    def model(K, decay, matrices, **options):
+        solution = SimpleNamespace(value=0.0 if matrices == 2 else 1.0)
+        rank = 7 if options.get("relu") else 9 // matrices
+        return SimpleNamespace(
+            found=SimpleNamespace(solution=solution), spectrum=np.where(np.arange(10) < rank, 3.0, 0.1)
+        )
+
+    pair = course(4, 3, 2, 2, 2, 1, 1, 1, 1, 0), course(2, 2, 2, 2, 2, 2, 2, 2, 1.8, 0)
+    monkeypatch.setattr("ufm.networks.low_rank", lambda *args, **options: pair)
+    monkeypatch.setattr("ufm.networks.deep_model", model)
+    data = rank.data(NOTHING, matrices=(1, 2), depth=3)
+    assert data.checks == {"sixth_plain": 0.25, "sixth_normed": 1.0, "below": 1}
+    assert data.settings["ranks"] == "9 (linear, M=1), 4 (linear, M=2), 7 (ReLU, M=3)"
+    assert rows(data.table, "source", "plain")["singular_value"].tolist() == [1, 0.75, 0.5, 0.5, 0.5, *[0.25] * 4]
+    assert levels(data.table, "source").tolist() == [
+        "plain",
+        "batch norm",
+        "linear, $M=1$",
+        "linear, $M=2$",
+        "ReLU, $M=3$",
+    ]
+    assert data.tables["epochs"]["nc2"].tolist() == [0.25, 0.25]
+
+
+def test_transfer_takes_the_block_of_the_lowest_frozen_nc1_and_names_the_controls(monkeypatch):
+    names = [*SCORES, "few_nc1", "few_cdnv", "few_logme", "ncti_1", "ncti_2", "ncti_3", "source_nc1"]
+    pool = [
+        {"model": f"{'un' * (i == 3)}trained {i}", "probe_5": 1.0 - 0.1 * i, **dict.fromkeys(names, 2.0**i)}
+        for i in range(4)
+    ]
+    frozen = [[0.3, 0.2], [0.1, 0.4]]  # of the two draws
+    ends = [
+        {"method": method, "layer": layer, "n": 3, "draw": draw, "accuracy": accuracy + 0.1 * layer, "share": 0.5}
+        | {"frozen": frozen[draw]}
+        for draw in range(2)
+        for method, accuracy in (("probe", 0.5), ("full", 0.6), ("scratch", 0.9), ("raw", 0.4), ("random", 0.3))
+        for layer in (0,)
+    ]
+    ends += [
+        {"method": method, "layer": layer, "n": 3, "draw": draw, "accuracy": 0.1 * layer, "share": 0.1 * layer}
+        | {"frozen": frozen[draw]}
+        for draw in range(2)
+        for method in ("layer", "scl", "skip")
+        for layer in (1, 2)
+    ]
+    raw = {"probe_5": 0.95}
+    setting: Any = SimpleNamespace(name="S0", title="ours to yours", shots={5: 2}, steps=7, rates=(0.1,))
+    setting.target = lambda: SimpleNamespace(K=3)
+    monkeypatch.setattr(experiments, "run_scores", lambda *args: Found(setting, tuple(pool), (raw,)))
+    monkeypatch.setattr(experiments, "run_finetune", lambda *args: Found(setting, tuple(ends)))
+    data = transfer.data(Source(), setting=setting)
+    assert data.checks["pearson"] == pytest.approx(-1.0, rel=1e-12)
+    assert data.table["trained"].tolist() == [True, True, True, False]
+    assert rows(data.tables["finetune"], "method", "layer")["layer"].tolist() == [2, 1]
+    assert rows(data.tables["finetune"], "method", "scl")["accuracy"].tolist() == [0.2, 0.1]
+    told = " ".join(caption(BY_NAME["transfer"], data).split())
+    assert "network: full fine-tuning (0.600); at least as good without it: from scratch (0.900). This" in told
 
 
 def test_theory_of_the_losses_is_the_one_that_covers_the_problem():

@@ -13,9 +13,11 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from ufm.collapse import class_means
 from ufm.figures.grams import draw_grams
+from ufm.figures.rank import draw_rank, rank_tables
 from ufm.figures.style import BLUE, GREEN, GREY, INK, ORANGE, RED, SKY, style
+from ufm.metrics.layers import LogLinear
 from ufm.networks.experiments import Course, LastLayer, Progressive
-from ufm.networks.probes import Fit
+from ufm.networks.low_rank import DeepModel
 
 METRICS = (
     ("nc1", r"NC1  $\mathrm{tr}(\Sigma_W\Sigma_B^{+})/K$", GREEN),
@@ -68,7 +70,7 @@ def layers_figure(found: Sequence[Progressive]) -> Figure:
         figure, panels = _panels(len(found), "layers_figure")
         for axes, at in zip(panels, found, strict=True):
             layer = np.arange(1, len(at.train.names) + 1)
-            axes.set_title(f"{at.name}: effective depth {at.depth or 'none'}")
+            axes.set_title(f"{at.name}: effective depth {at.depth}")
             _draw_fit(
                 axes, layer, at.train.trace_ratio, at.trace_ratio, GREEN, r"$\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B$"
             )
@@ -88,27 +90,16 @@ def layers_figure(found: Sequence[Progressive]) -> Figure:
     return figure
 
 
-def rank_figure(plain: Course, normed: Course) -> Figure:
-    """Singular values of the centred class means at the end, and NC1 over the epochs, without and with batch norm."""
+def rank_figure(plain: Course, normed: Course, models: Mapping[str, DeepModel]) -> Figure:
+    """Singular values of the centred class means without and with batch norm, those of deep models, and NC1 and NC2.
+
+    Args:
+        plain, normed: of `ufm.networks.low_rank`. models: name -> of `ufm.networks.deep_model`, at most five; may be
+            empty.
+    """
     with style():
-        figure = Figure(figsize=(8.0, 3.1), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        for course, colour, name in ((plain, RED, "plain"), (normed, BLUE, "batch norm")):
-            last = course.train[-1]
-            spectrum = last.spectrum[:-1] / last.spectrum[0]
-            left.plot(np.arange(1, len(spectrum) + 1), spectrum, color=colour, marker="o", label=name)
-            right.plot(course.epochs, [at.nc1 for at in course.train], color=colour, label=f"NC1, {name}")
-            nc2 = [at.nc2_gram_H for at in course.train]
-            right.plot(course.epochs, nc2, color=colour, linestyle=DASHED, label=f"NC2, {name}")
-        left.axhline(1.0, color=GREY, linewidth=0.6, linestyle=DASHED, zorder=0)
-        left.text(0.99, 1.01, "simplex ETF", transform=left.get_yaxis_transform(), ha="right", va="bottom", **NOTE)
-        left.set_title("Singular values of the class means, over the first")
-        left.set(xlabel="number", ylim=(0.0, 1.12))
-        left.xaxis.set_major_locator(MaxNLocator(integer=True))
-        left.legend(loc="lower left")
-        right.set_title("Training set, over the epochs")
-        _over_epochs(right, plain.epochs)
-        right.legend(loc="lower left", fontsize=8)
+        figure = Figure(figsize=(11.0 if models else 8.0, 3.4), layout="constrained")
+        draw_rank(figure, rank_tables({"plain": plain, "batch norm": normed}, models))
     return figure
 
 
@@ -188,12 +179,12 @@ def _draw_norms(axes: Axes, found: LastLayer) -> None:
     axes.legend(loc="upper left")
 
 
-def _draw_fit(axes: Axes, layer: np.ndarray, values: np.ndarray, fit: Fit, colour: str, label: str) -> None:
+def _draw_fit(axes: Axes, layer: np.ndarray, values: np.ndarray, fit: LogLinear, colour: str, label: str) -> None:
     """Values and their line; the fit may have left out the first layers."""
     axes.plot(layer, values, linestyle="", marker="o", color=colour, label=rf"{label}: $R^2={fit.r_squared:.3f}$")
     if np.isfinite(fit.rate):
         fitted = layer[len(layer) - fit.layers :]
-        axes.plot(fitted, np.exp(fit.intercept) * fit.rate ** np.arange(fit.layers), color=colour, linewidth=1.0)
+        axes.plot(fitted, fit.first * fit.rate ** np.arange(fit.layers), color=colour, linewidth=1.0)
 
 
 def _panels(count: int, who: str) -> tuple[Figure, list[Axes]]:

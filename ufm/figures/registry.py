@@ -14,9 +14,11 @@ from ufm.figures.paper import (
     layers,
     performance,
     progressive,
+    rank,
     seli,
     spectra,
     training,
+    transfer,
     values,
 )
 from ufm.figures.phases import collapse, frames, graphs, margins, minority, spheres, spurious
@@ -54,6 +56,8 @@ FIGURES = (
     _of("graphs", graphs),
     _of("progressive", progressive),
     _of("layers", layers),
+    _of("rank", rank),
+    _of("transfer", transfer),
     _of("seli", seli),
     _of("flow", flow),
     _of("performance", performance),

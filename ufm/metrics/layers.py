@@ -11,18 +11,22 @@ from ufm.metrics.arrays import read_matrix, read_samples
 
 @dataclass(frozen=True, eq=False)
 class LogLinear:
-    """y_l = y_0 rate^l fitted to log y by least squares.
+    """y_l = first rate^l, l = 0, 1, ..., fitted to log y by least squares.
 
     Attributes:
         rate: factor per layer, > 0; below 1 the quantity decays.
         r_squared: share of the variance of log y explained, in [0, 1].
+        first: the line at the first layer that it was fitted to, > 0.
+        layers: how many those are.
     """
 
     rate: float
     r_squared: float
+    first: float
+    layers: int
 
 
-def log_linear(values: Sequence[float]) -> LogLinear:
+def log_linear(values: Sequence[float] | np.ndarray) -> LogLinear:
     """The decay per layer of a positive quantity, such as trace_ratio, and how straight log y is.
 
     Args:
@@ -34,16 +38,17 @@ def log_linear(values: Sequence[float]) -> LogLinear:
     """
     y = np.asarray(values, np.float64)
     if y.size < 3 or not np.all(np.isfinite(y) & (y > 0.0)):
-        return LogLinear(np.nan, np.nan)
+        return LogLinear(np.nan, np.nan, np.nan, y.size)
     x = np.arange(y.size) - (y.size - 1) / 2.0
-    log_y = np.log(y) - np.mean(np.log(y))
+    middle = float(np.mean(np.log(y)))
+    log_y = np.log(y) - middle
     slope = float(x @ log_y / (x @ x))
     total = float(log_y @ log_y)
     explained = slope**2 * float(x @ x) / total if total > 0.0 else np.nan
-    return LogLinear(float(np.exp(slope)), explained)
+    return LogLinear(float(np.exp(slope)), explained, float(np.exp(middle + slope * x[0])), y.size)
 
 
-def effective_depth(errors: Sequence[float], tolerance: float = 0.0) -> int:
+def effective_depth(errors: Sequence[float] | np.ndarray, tolerance: float = 0.0) -> int:
     """The first layer, counted from 1, whose nearest-class-centre error is at most `tolerance`; L if there is none.
 
     Args:

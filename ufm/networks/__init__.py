@@ -23,7 +23,6 @@ from ufm.networks.experiments import (
     Progressive,
     collapse_over_epochs,
     last_layer,
-    low_rank,
     progressive_collapse,
     unconstrained,
 )
@@ -40,8 +39,9 @@ from ufm.networks.files import (
     read_idx,
 )
 from ufm.networks.layers import batch_norm, layer_norm, no_norm
+from ufm.networks.low_rank import DeepModel, deep_model, low_rank
 from ufm.networks.models import Network, convolutional, hybrid, mlp, residual, transformer, with_statistics
-from ufm.networks.probes import Fit, Layers, effective_depth, gather, log_linear, measure_layers
+from ufm.networks.probes import Layers, gather, measure_layers
 from ufm.networks.text import docstrings
 from ufm.networks.train import Recipe, Run, load, save, start, train
 
@@ -49,7 +49,7 @@ __all__ = [
     "Batches",
     "Course",
     "Data",
-    "Fit",
+    "DeepModel",
     "LastLayer",
     "Layers",
     "Network",
@@ -65,9 +65,9 @@ __all__ = [
     "cifar100",
     "collapse_over_epochs",
     "convolutional",
+    "deep_model",
     "digits",
     "docstrings",
-    "effective_depth",
     "flattened",
     "from_arrays",
     "from_huggingface",
@@ -80,7 +80,6 @@ __all__ = [
     "last_layer",
     "layer_norm",
     "load",
-    "log_linear",
     "low_rank",
     "measure_layers",
     "mlp",

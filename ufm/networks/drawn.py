@@ -4,7 +4,6 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -83,6 +82,8 @@ def _glyph(rng: np.random.Generator, letter: str, font: str) -> np.ndarray:
 @cache
 def _ink(letter: str, font: str) -> Image.Image:
     """A letter, white on black, cropped to its ink."""
+    import matplotlib  # here: it takes most of a second, and nothing else in ufm.networks needs it
+
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{font}.ttf"
     face = ImageFont.truetype(str(path), 64)
     image = Image.new("L", (192, 192))

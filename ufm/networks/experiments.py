@@ -2,12 +2,11 @@
 
 collapse_over_epochs   NC1-NC4 on the training and on the test set while a network trains
 progressive_collapse   every layer of a trained network, with log-linear fits and the effective depth
-low_rank               the same network with and without batch norm: without, the class means lose rank
 last_layer             the trained last layer beside the unconstrained feature model's global minimum
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
@@ -17,12 +16,13 @@ import numpy as np
 
 from ufm.certify.certificate import Certificate, certify
 from ufm.collapse import Collapse, collapse
+from ufm.metrics.layers import LogLinear, effective_depth, log_linear
 from ufm.models import Bilinear, relu_features
 from ufm.networks.data import Data
 from ufm.networks.files import batches
-from ufm.networks.layers import BatchNorm, no_norm
-from ufm.networks.models import Network, mlp, with_statistics
-from ufm.networks.probes import Fit, Layers, effective_depth, log_linear, measure_layers
+from ufm.networks.layers import BatchNorm
+from ufm.networks.models import Network, with_statistics
+from ufm.networks.probes import Layers, measure_layers
 from ufm.networks.train import Recipe, Run, start, train
 from ufm.precision import exact
 from ufm.problem import Params, Problem
@@ -57,15 +57,16 @@ class Progressive:
     Attributes:
         name: of the data. train, test: every layer on each set, each about its own class means.
         trace_ratio, separation: log-linear fits over the training set's layers.
-        depth: effective depth, the first layer whose nearest class mean misses at most 1 % of the training set.
+        depth: effective depth, the first layer (from 1) whose nearest class mean misses at most 1 % of the training
+            set; the last one if there is none.
     """
 
     name: str
     train: Layers
     test: Layers
-    trace_ratio: Fit
-    separation: Fit
-    depth: int | None
+    trace_ratio: LogLinear
+    separation: LogLinear
+    depth: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,39 +140,8 @@ def progressive_collapse(network: Network, data: Data, *, skip: int = 0) -> Prog
     taps = with_statistics(network, data.x).taps
     seen, held = measure_layers(taps, batches(data.x, data.y)), measure_layers(taps, batches(data.x_test, data.y_test))
     fits = log_linear(seen.trace_ratio[skip:]), log_linear(seen.separation[skip:])
-    return Progressive(data.name, seen, held, *fits, effective_depth(seen))
-
-
-def low_rank(
-    data: Data,
-    *,
-    depth: int = 5,
-    plain: Recipe | None = None,
-    normed: Recipe | None = None,
-    key: int = 0,
-    progress: Callable[[Run], None] | None = None,
-) -> tuple[Course, Course]:
-    """The same MLP without and with batch norm, with cross-entropy: (plain, normed).
-
-    Without it the class means lose rank (Collapse.spectrum) and the network does not collapse, although it is trained
-    to zero error: the bias to low rank of the deep unconstrained feature model. Sukenik, Lampert, Mondelli (2024).
-
-    Args:
-        plain, normed: recipes; by default the decays are 2e-3 and 5e-3 (a plain deep network dies of the latter). The
-            more decay and the more epochs, the lower the rank.
-    """
-    plain = Recipe(decay=2e-3) if plain is None else plain
-    normed = Recipe() if normed is None else normed
-    networks = (
-        mlp(data.shape, data.K, depth=depth, norm=no_norm, key=key),
-        mlp(data.shape, data.K, depth=depth, key=key),
-    )
-    without, with_norm = (
-        collapse_over_epochs(network, data, recipe, key=key, progress=progress)
-        for network, recipe in zip(networks, (plain, normed), strict=True)
-    )
-    name = data.name
-    return replace(without, name=f"{name}, plain"), replace(with_norm, name=f"{name}, batch norm")
+    errors = np.nan_to_num(seen.centre_error, nan=1.0)  # equal means, as of features that have died, are a tie of all
+    return Progressive(data.name, seen, held, *fits, effective_depth(errors, 0.01))
 
 
 def last_layer(network: Network, data: Data, recipe: Recipe) -> LastLayer:

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from ufm.collapse import Collapse, class_means, collapse
+from ufm.metrics.measure import measure
 
 Features = Callable[[Any], Mapping[str, Any]]
 
@@ -39,34 +39,18 @@ class Layers:
     """What each layer's features show, in the order of the layers.
 
     Attributes:
-        names: [L]. collapse: [L] Collapse of each, with the nearest class mean as its classifier.
+        names: [L].
         trace_ratio: [L] C_l = tr Sigma_W / tr Sigma_B. Wang et al. (arXiv 2311.02960).
-        separation: [L] tr(Sigma_W Sigma_B^+) = K NC1, Sigma_B weighting classes equally. He, Su (arXiv 2210.17020),
-            who weight samples: the same for classes of one size.
+        separation: [L] `ufm.metrics.separation_fuzziness` of He and Su (arXiv 2210.17020).
         nc1: [L].
-        centre_error: [L] share of samples that the nearest class mean misses, in [0, 1]; ties are misses.
+        centre_error: [L] `ufm.metrics.ncc_error`, the share of samples that the nearest class mean misses.
     """
 
     names: tuple[str, ...]
-    collapse: tuple[Collapse, ...]
     trace_ratio: np.ndarray
     separation: np.ndarray
     nc1: np.ndarray
     centre_error: np.ndarray
-
-
-@dataclass(frozen=True)
-class Fit:
-    """log v_l = intercept + l log(rate): rate is the factor from layer to layer, r_squared in [0, 1] how well it fits.
-
-    r_squared is NaN for values that are all equal, all three for fewer than three layers or any value not positive.
-    layers: how many the line was fitted to.
-    """
-
-    rate: float
-    intercept: float
-    r_squared: float
-    layers: int
 
 
 def gather(features: Features, batches: Iterable[tuple[Any, Any]]) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -103,53 +87,14 @@ def measure_layers(features: Features, batches: Iterable[tuple[Any, Any]]) -> La
     """The collapse of every layer of a model on the samples of `batches`.
 
     Raises:
-        TypeError, ValueError: see `gather`; labels that are not 0 .. K-1, each present.
+        TypeError, ValueError: see `gather` and `ufm.metrics.measure`.
     """
     taps, labels = gather(features, batches)
-    K = int(np.max(labels)) + 1
-    found = [_with_centres(H.T, labels, K) for H in taps.values()]
-    nc1 = np.array([at.nc1 for at in found])
+    found = [measure(H, labels).values for H in taps.values()]
     return Layers(
         names=tuple(taps),
-        collapse=tuple(found),
-        trace_ratio=np.array([at.nc1_trace for at in found]),
-        separation=K * nc1,
-        nc1=nc1,
-        centre_error=np.array([1.0 - at.accuracy for at in found]),
+        trace_ratio=np.array([values["trace_ratio"] for values in found]),
+        separation=np.array([values["separation_fuzziness"] for values in found]),
+        nc1=np.array([values["nc1"] for values in found]),
+        centre_error=np.array([values["ncc_error"] for values in found]),
     )
-
-
-def log_linear(values: Any) -> Fit:
-    """The least-squares line through log(values) over the layers 0, 1, ..., L-1.
-
-    Args:
-        values: [L], such as Layers.trace_ratio; slice away a stem, which may lie above the pixels.
-    """
-    values = np.asarray(values, np.float64)
-    if len(values) < 3 or not np.all(np.isfinite(values) & (values > 0.0)):
-        return Fit(float("nan"), float("nan"), float("nan"), len(values))
-    y = np.log(values)
-    x = np.arange(len(y)) - (len(y) - 1) / 2
-    slope, spread = float(x @ y / (x @ x)), y - np.mean(y)
-    total = float(spread @ spread)
-    residual = spread - slope * x
-    r_squared = 1.0 - float(residual @ residual) / total if total > 0.0 else float("nan")
-    return Fit(float(np.exp(slope)), float(np.mean(y)) - slope * (len(y) - 1) / 2, r_squared, len(y))
-
-
-def effective_depth(measured: Layers, tolerance: float = 0.01) -> int | None:
-    """The number (from 1) of the first layer whose nearest class mean misses at most `tolerance`, or None.
-
-    Source:
-        Galanti et al. (arXiv 2202.09028), for the training samples.
-    """
-    hits = np.flatnonzero(measured.centre_error <= tolerance)
-    return int(hits[0]) + 1 if hits.size else None
-
-
-def _with_centres(H: np.ndarray, labels: np.ndarray, K: int) -> Collapse:
-    """`collapse` with the classifier argmin_k |h - m_k|, as (m_k - m)^T (h - m) - |m_k - m|^2 / 2."""
-    M = class_means(H, labels, K)
-    centre = np.mean(M, axis=1)
-    W = M.T - centre
-    return collapse(H, labels, W, -(W @ centre) - 0.5 * np.sum(W**2, axis=1))

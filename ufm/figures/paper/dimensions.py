@@ -23,7 +23,7 @@ LAM_B = 0.1
 
 
 def data(
-    source: Source, *, decays: Sequence[float] = (1e-3, 0.05), K: int = 5, starts: int = 24, extra: int = 2
+    source: Source, *, decays: Sequence[float] = (1e-3, 0.05), K: int = 5, starts: int = 24, extra: int = 1
 ) -> Data:
     """`by_dimension` for d = 1 .. K + extra, blind.
 

@@ -54,7 +54,7 @@ def _part(seed: int, name: str, layers: Any, found: Any) -> dict[str, Any]:
     fits: dict[str, Any] = {}
     for curve, *_ in CURVES:
         fit = getattr(found, curve)
-        line = np.exp(fit.intercept) * fit.rate ** np.arange(fit.layers)
+        line = fit.first * fit.rate ** np.arange(fit.layers)
         fits |= {f"{curve}_fit": line, f"{curve}_r2": fit.r_squared}
     layer = np.arange(1, len(layers.names) + 1)
     return {"seed": seed, "set": name, "layer": layer, **curves, "centre_error": layers.centre_error, **fits}

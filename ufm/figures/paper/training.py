@@ -109,7 +109,7 @@ def figure(data: Data) -> Figure:
             axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         panels[0, 0].set_ylabel(r"$f-f^\ast$")
         panels[1, 0].set_ylabel("collapse")
-        panels[2, 0].set_ylabel("dashed: theory")
+        panels[2, 0].set_ylabel("sizes (dashed: theory)")
         figure.align_ylabels(panels[:, 0])
     return figure
 

@@ -42,7 +42,7 @@ def margin(problem: Problem, solution: Solution, certificate: Certificate) -> Ma
 def softmax_margins(
     classes: Sequence[int] = tuple(range(3, 13)),
     *,
-    dimensions: Sequence[int] = (2, 3, 4, 5, 6),
+    dimensions: Sequence[int] = (2, 3, 4, 5),
     starts: int = 10,
     **options: Any,
 ) -> Data:

@@ -38,7 +38,7 @@ BUDGETS_CAPTION = (
 ONE_VECTOR = 1e-5  # distance of classifiers, in units of the majority's, up to which they are one
 K_A = K_B = 2
 BUDGET_TICKS = (0.3, 0.5, 1.0, 2.0, 4.0)
-RATIOS = (1, 2, 3, 5, 8, 13, 21)
+RATIOS = (1, 2, 4, 9, 20)
 SETTINGS = {"K": K_A + K_B, "k_A": K_A, "k_B": K_B, "one": ONE_VECTOR}
 
 

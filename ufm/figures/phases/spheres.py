@@ -38,7 +38,7 @@ def sphere_minima(
     Args:
         temperatures: ascending tau, which multiplies the logits; default 13 points from 1 to 16 (at larger ones f is
             below what a gradient of 1e-14 resolves).
-        K: classes, one feature each. dimensions: ascending d; default 2 .. K.
+        K: classes, one feature each. dimensions: ascending d; default 2 .. K-1.
         starts: random starts for each (d, tau).
         options: of `ufm.sweep`, such as store or executor.
     Returns:
@@ -48,7 +48,7 @@ def sphere_minima(
         1.1: K/(K-1) bounds the margin for every d, and is reached from d = K-1 on; derived for this project.
     """
     tau = np.logspace(0, np.log10(16.0), 13) if temperatures is None else np.asarray(temperatures, float)
-    d = np.arange(2, K + 1) if dimensions is None else np.asarray(dimensions)
+    d = np.arange(2, K) if dimensions is None else np.asarray(dimensions)
     base = Case(Problem(K=K, n=1, d=K, model=normalized(1.0)), gtol=1e-14)
     results = swept(grid(base, d=d.tolist(), tau=tau, key=range(starts)), **options)
     values = results.on_grid("value")
