@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from ufm.certify.escape import descend
 from ufm.certify.point import examine
@@ -97,4 +97,6 @@ def placement(mesh: Any, problem: Problem) -> OneDevice | Sharded:
     columns, devices = problem.shapes().H[1], mesh.size
     if columns % devices:
         raise ValueError(f"solve: N={columns} columns do not divide over {devices} devices. Use a mesh that divides N.")
-    return Sharded(mesh)
+    # The compiler is to divide the work by itself: with explicit axes every product over columns would have to say how.
+    automatic = Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * len(mesh.axis_names))
+    return Sharded(automatic)
