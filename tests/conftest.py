@@ -1,12 +1,21 @@
 """Two worker processes where pytest-xdist is installed: most of the time goes into compiling, each shape once.
 
-For the same reason the compiler does not optimise here, a quarter less time in all; an XLA_FLAGS of your own prevails.
+For the same reason the compiler does not optimise here, a quarter less time in all, and what one module or process has
+compiled is kept on disk for the others of the run, an eighth. Settings of your own prevail.
 """
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # read when jax starts
+# Read when jax starts, here and in the processes that tests start.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+OWN_CACHE = None if "JAX_COMPILATION_CACHE_DIR" in os.environ else tempfile.mkdtemp(prefix="ufm-compiled-")
+if OWN_CACHE is not None:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = OWN_CACHE
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
 import pytest
@@ -27,3 +36,9 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     option = config.option
     if getattr(option, "numprocesses", 0) is None and not option.usepdb and not option.collectonly:
         option.numprocesses = 2
+
+
+def pytest_unconfigure() -> None:
+    """The process that made the cache removes it."""
+    if OWN_CACHE is not None:
+        shutil.rmtree(OWN_CACHE, ignore_errors=True)
