@@ -90,9 +90,10 @@ def jaxopt_lbfgs(f: Flat) -> Method:
     import jaxopt  # type: ignore[import-not-found]
 
     solver = jaxopt.LBFGS(lambda v: f.value_and_grad(v)[0], maxiter=20_000, tol=GTOL, history_size=20)
+    minimise = jax.jit(solver.run)  # which traces its loop anew in every call
 
     def run() -> tuple[Point, int]:
-        x, state = jax.block_until_ready(solver.run(f.start))
+        x, state = jax.block_until_ready(minimise(f.start))
         return lambda: f.unravel(x), int(state.iter_num)
 
     return run

@@ -11,11 +11,9 @@ from collections.abc import Iterator
 
 # Read when jax starts, here and in the processes that tests start.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-OWN_CACHE = None if "JAX_COMPILATION_CACHE_DIR" in os.environ else tempfile.mkdtemp(prefix="ufm-compiled-")
-if OWN_CACHE is not None:
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = OWN_CACHE
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
-    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{tempfile.gettempdir()}/ufm-compiled-{os.getpid()}")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import jax
 import pytest
@@ -39,6 +37,6 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """The process that made the cache removes it."""
-    if OWN_CACHE is not None:
-        shutil.rmtree(OWN_CACHE, ignore_errors=True)
+    """The process that named the cache removes it."""
+    if os.environ["JAX_COMPILATION_CACHE_DIR"].endswith(f"/ufm-compiled-{os.getpid()}"):
+        shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)

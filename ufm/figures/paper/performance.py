@@ -58,34 +58,35 @@ def figure(data: Data) -> Figure:
     """A row of panels for each file, a panel for each case."""
     files, cases = levels(data.table, "file"), levels(data.table, "case")
     parts = {(file, case): rows(rows(data.table, "file", file), "case", case) for file in files for case in cases}
-    longest = max(len(part["method"]) for part in parts.values())
+    methods = {file: levels(rows(data.table, "file", file), "method").tolist() for file in files}
+    longest = max(map(len, methods.values()))
     with paper():
         figure = Figure(figsize=(PAGE, (0.8 + 0.2 * longest) * len(files)), layout="constrained")
         panels = figure.subplots(len(files), len(cases), squeeze=False, sharex=True, sharey="row")
         for line, file in zip(panels, files, strict=True):
             for axes, case in zip(line, cases, strict=True):
-                _draw_bars(axes, parts[file, case])
-                axes.set_title(f"{case}: {SIZES[case].rpartition(',')[0]}")
+                _draw_bars(axes, parts[file, case], methods[file])
+                axes.set_title(f"{case}\n{SIZES[case].rpartition(',')[0]}", size=7)
             line[0].set_ylabel(file)
         for axes in panels[-1]:
-            axes.set_xlabel("seconds (pale: first call)")
+            axes.set_xlabel("seconds")
     return figure
 
 
-def _draw_bars(axes: Axes, part: dict[str, np.ndarray]) -> None:
-    y = np.arange(len(part["method"]))
+def _draw_bars(axes: Axes, part: dict[str, np.ndarray], methods: list[str]) -> None:
+    y = np.array([methods.index(method) for method in part["method"]])
     reached = part["gradient"] <= 2.0 * ASKED
     colours = np.where(np.char.startswith(part["method"], "ufm"), BLUE, ORANGE)
     axes.barh(y, part["cold"], 0.75, color="#E4E4E4", label="cold")
     axes.barh(y, part["warm"], 0.45, color=np.where(reached, colours, "white"), edgecolor=colours, label="warm")
     for i, seconds in enumerate(part["warm"]):
-        axes.text(max(part["cold"][i], seconds) * 1.15, i, f"{_seconds(seconds)}", va="center", size=6.5)
+        axes.text(max(part["cold"][i], seconds) * 1.15, y[i], f"{_seconds(seconds)}", va="center", size=6.5)
     axes.set_xscale("log")
     axes.set_xlim(3e-4, 9e1)
-    axes.xaxis.set_major_locator(LogLocator(numticks=7))
+    axes.xaxis.set_major_locator(LogLocator(base=100.0, numticks=4))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_yticks(y, part["method"])
-    axes.set_ylim(len(y) - 0.4, -0.6)
+    axes.set_yticks(range(len(methods)), methods)
+    axes.set_ylim(len(methods) - 0.4, -0.6)
     axes.tick_params(left=False)
 
 
