@@ -419,7 +419,7 @@ def test_the_written_gradient_is_the_derivative_of_the_objective(name):
 
 def test_many_variables_on_spheres_are_judged_by_the_slack_matrix():
     """Nothing of the Hessian is below it: no negative eigenvalue at the minimum, and no such claim beside a saddle."""
-    instance = ufm.Problem(40, 1, 42, model=ufm.normalized(20.0))
+    instance = ufm.Problem(33, 1, 34, model=ufm.normalized(20.0))
     etf = ufm.etf_start(instance)
     found = ufm.certify(instance, etf)
     assert found.verdict is Verdict.GLOBAL_MINIMUM

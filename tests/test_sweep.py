@@ -16,7 +16,7 @@ import ufm
 from ufm.solve import default_solver
 from ufm.sweep.case import explicit
 from ufm.sweep.describe import canonical, describe, parse
-from ufm.sweep.export import export, to_pandas, to_xarray
+from ufm.sweep.export import export
 from ufm.sweep.grid import Axis, coordinates, labels
 from ufm.sweep.results import NOT_RUN, collected
 from ufm.sweep.spec import PARTS, parse_spec, read_spec
@@ -266,14 +266,14 @@ def test_csv_gives_back_the_same_floats(tmp_path):
 def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pandas is not installed. Install the extra: pip install 'ufm\[data\]'"):
-        to_pandas(made_up())
+        made_up().to_pandas()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="the extra ufm[data] is not installed")
 def test_pandas_and_parquet(tmp_path):
     results = made_up()
-    frame = to_pandas(results)
+    frame = results.to_pandas()
     assert frame["value"].tolist()[:5] == results["value"].tolist()[:5]
     export(results, tmp_path / "x.parquet")
     back = importlib.import_module("pandas").read_parquet(tmp_path / "x.parquet")
@@ -285,7 +285,7 @@ def test_pandas_and_parquet(tmp_path):
 @pytest.mark.skipif(importlib.util.find_spec("xarray") is None, reason="the extra ufm[data] is not installed")
 def test_xarray_and_netcdf(tmp_path):
     results = made_up()
-    data = to_xarray(results)
+    data = results.to_xarray()
     assert data["value"].dims == ("lam_W_lam_H", "key")
     assert data["lam_H"].dims == ("lam_W_lam_H",)
     assert data["V"].shape == (2, 3, 2, 2)

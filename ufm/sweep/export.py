@@ -1,46 +1,12 @@
-"""Results as files and as the tables of other libraries (extra `data`)."""
+"""Results as files (extra `data` for all but CSV)."""
 
 import csv
-import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ufm.sweep.results import Results
-
-
-def to_pandas(results: Results) -> Any:
-    """A pandas DataFrame, one row a case; columns of arrays are left out.
-
-    Raises:
-        ImportError: pandas is not installed.
-    """
-    return _library("pandas").DataFrame(_flat(results))
-
-
-def to_xarray(results: Results) -> Any:
-    """An xarray Dataset, one dimension an axis of the grid.
-
-    A dimension has the name of what is varied along it, or of all that is varied joined by "_"; its labels are
-    coordinates. Columns of arrays get dimensions of their own.
-
-    Raises:
-        ImportError: xarray is not installed.
-    """
-    dims = ["_".join(axis.names) for axis in results.axes]
-    pairs = list(zip(results.axes, dims, strict=True))
-    coordinates = {
-        name: (dim, label) for axis, dim in pairs for name, label in zip(axis.names, axis.labels, strict=True)
-    }
-    variables = {}
-    for name in results.columns:
-        if name not in coordinates and results[name].dtype != object:
-            column = results.on_grid(name)
-            extra = [f"{name}_{i}" for i in range(column.ndim - len(dims))]
-            variables[name] = ([*dims, *extra], column)
-    return _library("xarray").Dataset(variables, coordinates)
+from ufm.sweep.results import Results, library
 
 
 def export(results: Results, path: str | Path) -> Path:
@@ -69,27 +35,16 @@ def write_csv(columns: Mapping[str, np.ndarray], path: Path) -> None:
 
 
 def _to_csv(results: Results, path: Path) -> None:
-    write_csv(_flat(results), path)
+    write_csv(results.flat(), path)
 
 
 def _to_parquet(results: Results, path: Path) -> None:
-    _library("pyarrow")
-    to_pandas(results).to_parquet(path, engine="pyarrow")
+    library("pyarrow")
+    results.to_pandas().to_parquet(path, engine="pyarrow")
 
 
 def _to_netcdf(results: Results, path: Path) -> None:
-    to_xarray(results).to_netcdf(path, engine="scipy")
+    results.to_xarray().to_netcdf(path, engine="scipy")
 
 
 WRITERS: dict[str, Callable[[Results, Path], None]] = {".csv": _to_csv, ".parquet": _to_parquet, ".nc": _to_netcdf}
-
-
-def _flat(results: Results) -> dict[str, np.ndarray]:
-    return {name: column for name, column in results.columns.items() if column.ndim == 1 and column.dtype != object}
-
-
-def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(f"export: {name} is not installed. Install the extra: pip install 'ufm[data]'.") from error

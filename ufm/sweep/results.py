@@ -1,5 +1,6 @@
 """What a sweep found: NumPy columns, one entry a case, with the coordinates of the grid."""
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,12 +56,54 @@ class Results:
         column = self[name]
         return column.reshape((*self.shape, *column.shape[1:]))
 
+    def flat(self) -> dict[str, np.ndarray]:
+        """The columns with one number or text a row."""
+        return {name: column for name, column in self.columns.items() if column.ndim == 1 and column.dtype != object}
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame, one row a case; columns of arrays are left out.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return library("pandas").DataFrame(self.flat())
+
+    def to_xarray(self) -> Any:
+        """An xarray Dataset, one dimension an axis of the grid.
+
+        A dimension has the name of what is varied along it, or of all that is varied joined by "_"; its labels are
+        coordinates. Columns of arrays get dimensions of their own.
+
+        Raises:
+            ImportError: xarray is not installed.
+        """
+        dims = ["_".join(axis.names) for axis in self.axes]
+        pairs = list(zip(self.axes, dims, strict=True))
+        coordinates = {
+            name: (dim, label) for axis, dim in pairs for name, label in zip(axis.names, axis.labels, strict=True)
+        }
+        variables = {}
+        for name in self.columns:
+            if name not in coordinates and self[name].dtype != object:
+                column = self.on_grid(name)
+                extra = [f"{name}_{i}" for i in range(column.ndim - len(dims))]
+                variables[name] = ([*dims, *extra], column)
+        return library("xarray").Dataset(variables, coordinates)
+
     def __str__(self) -> str:
         counts = {status: int(np.sum(self["status"] == status)) for status in dict.fromkeys(self["status"].tolist())}
         told = ", ".join(f"{count} {status}" for status, count in counts.items())
         axes = " x ".join(f"{'/'.join(axis.names)}[{len(axis)}]" for axis in self.axes)
         rows = f"{len(self)} row" + ("" if len(self) == 1 else "s") + (f" over {axes}" if axes else "")
         return "\n".join([f"{rows}: {told}; {self.computed} computed now", *self.notes])
+
+
+def library(name: str) -> Any:
+    """An optional library, or an ImportError that names the extra."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f"results: {name} is not installed. Install the extra: pip install 'ufm[data]'.") from error
 
 
 def collected(
