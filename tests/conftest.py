@@ -1,7 +1,7 @@
 """Two worker processes where pytest-xdist is installed: most of the time goes into compiling, each shape once.
 
-For the same reason the compiler does not optimise here, a quarter less time in all, and what one module or process has
-compiled is kept on disk for the others of the run, an eighth. Settings of your own prevail.
+For the same reason the compiler does not optimise here, a quarter less time in all, and what one module has compiled is
+kept on disk for the next. XLA_FLAGS of your own prevail.
 """
 
 import os
@@ -9,14 +9,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
-# Read when jax starts, here and in the processes that tests start.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{tempfile.gettempdir()}/ufm-compiled-{os.getpid()}")
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # read when jax starts
 
 import jax
 import pytest
+
+# One folder a process, unknown to those that tests start: an entry is not written in one stroke, and another process
+# could read half of it.
+COMPILED = tempfile.mkdtemp(prefix="ufm-compiled-")
+jax.config.update("jax_compilation_cache_dir", COMPILED)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -37,6 +40,5 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """The process that named the cache removes it."""
-    if os.environ["JAX_COMPILATION_CACHE_DIR"].endswith(f"/ufm-compiled-{os.getpid()}"):
-        shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+    """Nothing is left behind."""
+    shutil.rmtree(COMPILED, ignore_errors=True)
