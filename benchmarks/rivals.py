@@ -5,9 +5,8 @@
 
 Every rival minimises f over free features W, H, b from the same random start with exact gradients, compiled once; the
 first call (with its compilation) and the best of the later ones are timed apart, the methods taking turns of at least
-.1 s. `ufm.solve`
-is timed at its Python entry, reductions and proof included; `ufm free` is `ufm.solve(start=...)`: every
-sample keeps features of its own, in the row space of W where d > K.
+.1 s. `ufm.solve` is timed at its Python entry, reductions and proof included; `ufm free` is `ufm.solve(start=...)`:
+every sample keeps features of its own, in the row space of W where d > K.
 SGD's rate is the best of a list tried before, outside the clock.
 """
 

@@ -21,7 +21,7 @@ HERE = OneDevice()
 NEW = -1  # number of steps of a state of which nothing but the point is known
 COMPILED = 0.1  # seconds; less is no compilation
 _known: dict[Any, Any] = {}  # programs that this process has compiled, with the shapes of the states
-SMALL = 10_000  # variables up to which a call costs more than to hand over an empty state
+SMALL = 10_000  # variables up to which a call costs more than handing over an empty state
 MAX_ESCAPES = 50  # saddles that one solve may leave; each is strictly lower than the one before
 
 
