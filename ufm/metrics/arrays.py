@@ -112,7 +112,7 @@ def _real(where: str, name: str, array: np.ndarray, shape: str, hint: str) -> np
 def _measurable(where: str, name: str, array: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         array = array.astype(np.float64)
-    largest = float(np.max(np.abs(array)))  # NaN if one entry is
+    largest = float(np.maximum(np.max(array), -np.min(array)))  # NaN if one entry is
     if not np.isfinite(largest):
         raise ValueError(f"{where}: {name} has {np.sum(~np.isfinite(array))} non-finite entries. Pass finite arrays.")
     if largest > LARGEST or 0.0 < largest < 1.0 / LARGEST:

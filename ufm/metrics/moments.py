@@ -1,6 +1,6 @@
 """The first pass: counts, means and within-class squares of every class, from batches, merged across processes.
 
-Means and squares are accumulated as differences from provisional class means and merged by the formula of Chan, Golub
+Means and squares are accumulated as differences from one sample of each class and merged by the formula of Chan, Golub
 and LeVeque (1979), never as E|h|^2 - |E h|^2: batches, their order and the order of merging change the result by
 rounding only, eps times the uncentred scale of the features in a mean. Nothing of size d x d, nor of N, is kept.
 """
@@ -94,13 +94,12 @@ def class_sums(index: np.ndarray, K: int, rows: np.ndarray) -> np.ndarray:
 
 
 def _of_piece(X: np.ndarray, y: np.ndarray, resolution: float) -> Moments:
-    classes, index, counts = np.unique(y, return_inverse=True, return_counts=True)
-    means = class_sums(index, len(classes), X) / counts[:, None]
-    R = X - means[index]
-    correction = class_sums(index, len(classes), R) / counts[:, None]  # leaves one rounding of the mean
+    classes, first, index, counts = np.unique(y, return_index=True, return_inverse=True, return_counts=True)
+    R = X - X[first[index]]  # from one sample of the class: no larger than twice its spread
+    shift = class_sums(index, len(classes), R) / counts[:, None]
     squares = np.bincount(index, np.einsum("id,id->i", R, R), len(classes))
-    squares -= counts * np.einsum("kd,kd->k", correction, correction)  # a relative rounding, unless R is one itself
-    return Moments(classes, counts, means + correction, np.maximum(squares, 0.0), resolution)
+    squares -= counts * np.einsum("kd,kd->k", shift, shift)
+    return Moments(classes, counts, X[first] + shift, np.maximum(squares, 0.0), resolution)
 
 
 def _placed(part: Moments, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
