@@ -20,7 +20,8 @@ from ufm.spaces import Spheres
 from ufm.start import random_start, spectral_start
 from ufm.status import Status, message, reached, status_of
 
-CLOSED = {"float64": 1e-11, "float32": 1e-5}  # times 1 + |f|: the gap that proves the exchangeable point a minimum
+# Times 1 + |f|: the gap that proves the exchangeable point a minimum.
+CLOSED = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-5}
 
 
 def minimum(
@@ -118,7 +119,7 @@ def proven(
     here, dtype = state.iterate, state.iterate.value.dtype
     steep, value = steepness(problem, reduced), float(here.value)
     status = status_of(state, gtol / steep, max_steps)
-    if status is not Status.CONVERGED or not value - float(bound) <= CLOSED[dtype.name] * (1.0 + abs(value)):
+    if status is not Status.CONVERGED or not value - float(bound) <= CLOSED[dtype] * (1.0 + abs(value)):
         return None
     if problem.d < problem.K and rank(problem, here.params) > problem.d:
         return None

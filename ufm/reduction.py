@@ -9,6 +9,8 @@ import numpy as np
 from ufm.models import Bilinear
 from ufm.problem import Params, Problem
 
+IN_CACHE = 2**15  # numbers of an array that is used at once
+
 
 class Reduction(Protocol):
     """How the problem that was solved follows from the one that was asked for.
@@ -154,6 +156,17 @@ def merge_params(problem: Problem, params: Params) -> Params:
     sizes = np.asarray(problem.sizes)
     means = np.add.reduceat(params.H, np.concatenate([[0], np.cumsum(sizes)[:-1]]), axis=1) / sizes
     return Params(params.W, means * np.sqrt(sizes), params.b)
+
+
+def deviation(problem: Problem, H: np.ndarray, means: np.ndarray) -> float:
+    """|H - H'|_F, H' [d, N] the features that are equal within groups at `means`, in the coordinates of `merge`."""
+    sizes = np.asarray(problem.sizes)
+    means, rows = means / np.sqrt(sizes), max(1, IN_CACHE // H.shape[1])
+    total = 0.0
+    for i in range(0, len(H), rows):
+        rest = H[i : i + rows] - np.repeat(means[i : i + rows], sizes, axis=1)
+        total += float(np.vdot(rest, rest))
+    return total**0.5
 
 
 def lift_params(problem: Problem, merged: Params) -> Params:

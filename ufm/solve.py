@@ -20,7 +20,7 @@ from ufm.solution import Progress, Solution, Trajectory
 from ufm.solvers.first_order import FirstOrder
 from ufm.solvers.lbfgs import LBFGS
 from ufm.solvers.newton import TrustRegion
-from ufm.start import generator, random_start
+from ufm.start import entropy, random_start
 from ufm.status import Status, message
 from ufm.validation import check_params, check_problem
 
@@ -78,7 +78,7 @@ def solve(
         raise TypeError(f"solve: progress={progress!r} is not callable. Pass a function of a ufm.Progress, or None.")
     if not isinstance(reduce, bool):
         raise TypeError(f"solve: reduce={reduce!r} is not a bool. Pass True for the global minimum by any exact way.")
-    generator(key, "solve")
+    entropy(key, "solve")
     point = None if start is None else check_params(problem, start, "solve", dtype)
     place = placement(mesh, problem)
     full = _why_full(reduce and mesh is None, start is not None, solver.escapes, bool(stops))

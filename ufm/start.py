@@ -133,13 +133,22 @@ def perturb(problem: Problem, params: Any, key: Any = 0, scale: float = 1e-3) ->
 
 def generator(key: Any, who: str) -> np.random.Generator:
     """The stream of an int seed, or of a jax PRNG key. NumPy's, because it compiles nothing for each new shape."""
+    return np.random.default_rng(entropy(key, who))
+
+
+def entropy(key: Any, who: str) -> Any:
+    """What a key seeds NumPy's generator with.
+
+    Raises:
+        TypeError: neither an int nor a jax PRNG key. ValueError: an int outside [0, 2^63).
+    """
     untraced(key, "key", who)
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ():
-        return np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
+        return np.asarray(jax.random.key_data(key)).tolist()
     if isinstance(key, jax.Array) and key.dtype == np.uint32 and key.shape == (2,):
-        return np.random.default_rng(np.asarray(key).tolist())
+        return np.asarray(key).tolist()
     if isinstance(key, bool) or not isinstance(key, int | np.integer):
         raise TypeError(f"{who}: key={key!r} is neither an int seed nor a jax PRNG key. Pass e.g. key=0.")
     if not 0 <= key < 2**63:
         raise ValueError(f"{who}: key={key} is not a seed. Pass an int in [0, 2^63).")
-    return np.random.default_rng(int(key))
+    return int(key)

@@ -27,7 +27,11 @@ def register(cls: Class) -> Class:
         return [(GetAttrKey(name), getattr(x, name)) for name in leaves], (cls, *[getattr(x, name) for name in static])
 
     def unflatten(structure: Any, values: Any) -> Any:
-        return cls(**dict(zip(leaves, values, strict=True)), **dict(zip(static, structure[1:], strict=True)))
+        # Not through __init__, which costs five times as much: what was an instance once needs no second look.
+        new = object.__new__(cls)
+        vars(new).update(zip(leaves, values, strict=True))
+        vars(new).update(zip(static, structure[1:], strict=True))
+        return new
 
     jax.tree_util.register_pytree_with_keys(cls, flatten, unflatten)
     return cls

@@ -1,5 +1,7 @@
 """Problems and parameters checked at the door, before anything is compiled."""
 
+import functools
+import math
 from typing import Any
 
 import jax
@@ -112,7 +114,7 @@ def _check_model(problem: Problem, who: str) -> None:
         for width in model.widths:
             whole(width, "a width", who, 1, "a layer needs a neuron")
     tau = 1.0 if model.tau is None else as_real(model.tau)
-    if tau is None or not (np.isfinite(tau) and tau > 0):
+    if tau is None or not (math.isfinite(tau) and tau > 0):
         raise ValueError(f"{who}: tau={model.tau!r} is not a finite positive number. Pass e.g. tau=10.0.")
     for name, space in (("W", model.W), ("H", model.H)):
         if space is None:
@@ -155,15 +157,22 @@ def _check_decay(name: str, value: Any, who: str, dtype: Any, zero: bool = False
             f"Pass {name} > 0; to study the limit, let {name} go to 0."
         )
     kind = "non-negative" if zero else "positive"
-    if not np.isfinite(number) or number < 0.0:
+    if not math.isfinite(number) or number < 0.0:
         raise ValueError(f"{who}: {name}={number} is not a finite {kind} decay. Pass e.g. {name}=5e-3.")
     if not SMALLEST <= number <= LARGEST:
         raise ValueError(
             f"{who}: {name}={number:g} is outside [{SMALLEST:g}, {LARGEST:g}], where its digits survive. Rescale."
         )
+    least, most = _range(dtype)
+    if not least <= number <= most:
+        raise ValueError(f"{who}: {name}={number:g} is outside the range of {np.dtype(dtype)}. Use dtype='float64'.")
+
+
+@functools.cache
+def _range(dtype: Any) -> tuple[float, float]:
+    """The smallest normal and the largest number; `np.finfo` takes longer for them than all other checks."""
     limits = np.finfo(dtype)
-    if not float(limits.tiny) <= number <= float(limits.max):
-        raise ValueError(f"{who}: {name}={number:g} is outside the range of {limits.dtype}. Use dtype='float64'.")
+    return float(limits.tiny), float(limits.max)
 
 
 def _check_loss(problem: Problem, who: str) -> None:
@@ -267,8 +276,9 @@ def _checked_block(value: Any, name: str, shape: tuple[int, ...], who: str, dtyp
             f"{who}: {name} has shape {array.shape}, expected {shape}. Columns of H are samples, by class."
         )
     with np.errstate(over="ignore"):
-        bad = int(np.sum(~np.isfinite(array.astype(dtype))))
-        array = array.astype(np.float64)
-    if bad:
+        finite = np.isfinite(array.astype(dtype, copy=False))
+        array = array.astype(np.float64, copy=False)
+    if not np.all(finite):
+        bad = int(np.sum(~finite))
         raise ValueError(f"{who}: {name} has {bad} non-finite entries in {np.dtype(dtype).name}. Pass finite arrays.")
     return array

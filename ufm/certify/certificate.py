@@ -1,21 +1,19 @@
 """What a point is, with every number that the verdict rests on."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-import jax
 import numpy as np
 
-from ufm.certify.curvature import curvature
+from ufm.certify.curvature import SecondOrder
 from ufm.certify.escape import escape_direction
 from ufm.certify.frame import Frame, frame_of
 from ufm.certify.kinks import BELOW, kinks, returned
 from ufm.certify.minorant import EPS
 from ufm.certify.point import Point, check_finite, dual_ratio, examine
 from ufm.certify.relaxation import lower_bound
-from ufm.certify.spectrum import Curvature
 from ufm.checks import positive
 from ufm.models import DeepLinear, DeepReLU
 from ufm.problem import Params, Problem
@@ -64,16 +62,18 @@ class Certificate:
             balance is the largest |lam_l W_l W_l^T - lam_(l+1) W_(l+1)^T W_(l+1)|_F, H the innermost factor (L6).
         lower_bound: a number <= f* (-inf if nothing is proved); bound_method: where it comes from.
         gap: value - lower_bound >= f - f*.
+        escape: the unit direction (u e^T, e v^T) of the slack matrix (T5, 1.3), e the direction of R^d that W and H
+            use least; escape_curvature: <D, Hess D> measured along it (NaN, and escape zero, if nothing of it is
+            tangent); escape_predicted: its exact eigenvalue where W and H leave a dimension unused.
+        gtol, gap_tolerance: what was called zero.
+        second: the Hessian's spectrum. It is computed when the verdict needs it (a gap that closes needs none), or
+            when one of its numbers is read:
         smallest_eigenvalue, eigenvalue_residual: of the Hessian; some eigenvalue lies within the residual.
         index, nullity: negative and zero eigenvalues (None where they cannot be counted; nullity: where not critical).
         symmetry: dimension of the symmetry orbit through the point; at a minimum without further flat directions the
             nullity equals it (T16).
         spectrum: every Hessian eigenvalue, ascending, or None where that is not affordable.
-        curvature_method: how the second order was found.
-        escape: the unit direction (u e^T, e v^T) of the slack matrix (T5, 1.3), e the direction of R^d that W and H
-            use least; escape_curvature: <D, Hess D> measured along it (NaN, and escape zero, if nothing of it is
-            tangent); escape_predicted: its exact eigenvalue where W and H leave a dimension unused.
-        gtol, gap_tolerance, curvature_tolerance: what was called zero.
+        curvature_method, curvature_tolerance: how the second order was found, and what it called zero.
     """
 
     verdict: Verdict
@@ -89,19 +89,21 @@ class Certificate:
     lower_bound: float
     bound_method: str
     gap: float
-    smallest_eigenvalue: float
-    eigenvalue_residual: float
-    index: int | None
-    nullity: int | None
-    symmetry: int
-    spectrum: np.ndarray | None
-    curvature_method: str
     escape: Params
     escape_curvature: float
     escape_predicted: float
     gtol: float
     gap_tolerance: float
-    curvature_tolerance: float
+    second: SecondOrder = field(repr=False)
+
+    smallest_eigenvalue = property(lambda self: self.second.found.smallest)
+    eigenvalue_residual = property(lambda self: self.second.found.residual)
+    index = property(lambda self: self.second.found.index)
+    nullity = property(lambda self: self.second.found.nullity)
+    symmetry = property(lambda self: self.second.found.symmetry)
+    spectrum = property(lambda self: self.second.found.spectrum)
+    curvature_method = property(lambda self: self.second.found.method)
+    curvature_tolerance = property(lambda self: self.second.found.tolerance)
 
 
 def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance: float = 1e-12) -> Certificate:
@@ -122,7 +124,7 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
     check_finite(point, "certify")
     frame = frame_of(problem, point)
     bound = lower_bound(problem, point, frame)
-    second = curvature(problem, point, point.grad_norm <= gtol, frame)
+    second = SecondOrder(problem, point, point.grad_norm <= gtol, frame)
     escape = escape_direction(problem, point, frame)
     gap = float(point.value - bound.value)
     verdict, reason = _judge(point, gap, bound.method, second, escape.curvature, gtol, gap_tolerance)
@@ -137,25 +139,18 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
         lower_bound=float(bound.value),
         bound_method=bound.method,
         gap=gap,
-        smallest_eigenvalue=second.smallest,
-        eigenvalue_residual=second.residual,
-        index=second.index,
-        nullity=second.nullity,
-        symmetry=second.symmetry,
-        spectrum=second.spectrum,
-        curvature_method=second.method,
         escape=escape.direction,
         escape_curvature=escape.curvature,
         escape_predicted=escape.predicted,
         gtol=gtol,
         gap_tolerance=gap_tolerance,
-        curvature_tolerance=second.tolerance,
+        second=second,
     )
 
 
 def _first_order(problem: Problem, point: Point, frame: Frame | None) -> dict[str, float]:
     """The gradient's blocks and, with decay on all matrices, what T1 says of critical points."""
-    sizes = [max((float(np.max(np.abs(x))) for x in jax.tree.leaves(block)), default=np.nan) for block in point.grad]
+    sizes = [np.nan if size is None else float(size) for size in point.grad_norms]
     found = dict(zip(("grad_W", "grad_H", "grad_b"), sizes, strict=True))
     if not problem.euclidean or frame is None:
         return {**found, "balance": _deep_balance(problem, point), "nuclear_excess": np.nan, "dual_ratio": np.nan}
@@ -166,16 +161,23 @@ def _first_order(problem: Problem, point: Point, frame: Frame | None) -> dict[st
     return {
         **found,
         "balance": _balance(problem, point, frame),
-        "nuclear_excess": float(lam_W * np.sum(W**2) + lam_H * np.sum(H**2)) / 2 - float(problem.nu) * nuclear,
+        "nuclear_excess": (lam_W * float(np.vdot(W, W)) + lam_H * float(np.vdot(H, H))) / 2
+        - float(problem.nu) * nuclear,
         "dual_ratio": dual_ratio(problem, point),
     }
 
 
 def _balance(problem: Problem, point: Point, frame: Frame) -> float:
-    """|lam_W W^T W - lam_H H H^T|_F. Features add the square of their deviation to that of the means."""
+    """|lam_W W^T W - lam_H H H^T|_F. Features add lam_H times the square of their deviation to that of the means."""
     W, H, _ = point.params
-    if frame.deviation**2 <= EPS * np.sum(H**2):
-        W, H, _ = frame.means
+    of_means = _weighted_balance(problem, frame.means.W, frame.means.H)
+    added = float(problem.lam_H) * frame.deviation**2
+    if added <= max(1e-6 * of_means, EPS * float(problem.lam_H) * float(np.vdot(H, H))):
+        return of_means
+    return _weighted_balance(problem, W, H)
+
+
+def _weighted_balance(problem: Problem, W: np.ndarray, H: np.ndarray) -> float:
     columns = np.hstack([W.T, H])
     if columns.shape[1] < problem.d:  # in coordinates of their own space, where the matrix is smaller
         columns = np.asarray(np.linalg.qr(columns, mode="r"))
@@ -194,24 +196,25 @@ def _deep_balance(problem: Problem, point: Point) -> float:
 
 
 def _judge(
-    point: Point, gap: float, method: str, second: Curvature, escape: float, gtol: float, gap_tolerance: float
+    point: Point, gap: float, method: str, second: SecondOrder, escape: float, gtol: float, gap_tolerance: float
 ) -> tuple[Verdict, str]:
     known = f"f exceeds f* by at most {gap:.1e}" if np.isfinite(gap) else f"no lower bound is known ({method})"
     if point.grad_norm > gtol:
         return Verdict.NOT_CRITICAL, f"gradient {point.grad_norm:.1e} > gtol {gtol:.1e}; {known}"
     if gap <= gap_tolerance * (1.0 + abs(point.value)):
         return Verdict.GLOBAL_MINIMUM, f"no point is lower by more than {gap:.1e} ({method})"
-    lowest = float(np.fmin(second.smallest, escape))
-    if lowest < -second.tolerance:
+    found = second.found
+    lowest = float(np.fmin(found.smallest, escape))
+    if lowest < -found.tolerance:
         return Verdict.STRICT_SADDLE, f"curvature {lowest:.3e} < 0 along a known direction"
-    if second.weak:
-        return Verdict.DEGENERATE, f"{second.weak} features at zero have a zero multiplier: nothing holds them there"
-    if second.nullity is not None and second.nullity == second.symmetry:
-        modes = f"no negative eigenvalue, and the {second.nullity} zero modes are symmetries"
+    if found.weak:
+        return Verdict.DEGENERATE, f"{found.weak} features at zero have a zero multiplier: nothing holds them there"
+    if found.nullity is not None and found.nullity == found.symmetry:
+        modes = f"no negative eigenvalue, and the {found.nullity} zero modes are symmetries"
         return Verdict.LOCAL_MINIMUM, f"{modes}; {known}"
-    if second.nullity is None:
+    if found.nullity is None:
         return Verdict.DEGENERATE, "no negative curvature was found, but the zero modes could not be counted"
-    return Verdict.DEGENERATE, f"{second.nullity} zero modes, of which only {second.symmetry} are symmetries"
+    return Verdict.DEGENERATE, f"{found.nullity} zero modes, of which only {found.symmetry} are symmetries"
 
 
 def _judge_at_kinks(

@@ -115,7 +115,7 @@ def descend(problem: Problem, params: Params) -> Params | None:
     for direction in (lanczos_direction,) if problem.model.deep else (escape_direction, lanczos_direction):
         escape = direction(problem, point)
         # Where the gradient matters beside the curvature, the point is on a slope, not at a saddle.
-        at_saddle = length(point.grad) <= -1e-3 * escape.curvature
+        at_saddle = point.grad_length <= -1e-3 * escape.curvature
         if at_saddle and escape.curvature < -1e-6 * problem.stiffness():
             step = _step_down(problem, point, escape.direction)
             if step is not None:

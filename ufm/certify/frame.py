@@ -18,7 +18,7 @@ import numpy as np
 
 from ufm.certify.point import Point, examine, length
 from ufm.problem import Params, Problem
-from ufm.reduction import lift_params, merge, merge_params
+from ufm.reduction import deviation, merge, merge_params
 
 COLLAPSED = 1e-6  # relative distance up to which a point is read as the collapsed point beside it
 FLOOR = 1e-6  # relative size of a dimension that counts
@@ -57,13 +57,12 @@ def frame_of(problem: Problem, point: Point) -> Frame | None:
         return None
     params = point.params
     means = params if problem.merged else merge_params(problem, params)
-    lifted = means if problem.merged else lift_params(problem, means)
-    deviation = float(np.linalg.norm(params.H - lifted.H))
+    apart = 0.0 if problem.merged else deviation(problem, params.H, means.H)
     # Every minimiser lies within sqrt(2 f / lam) of the origin; a thousandth of that is still a visible point.
     unit = 1e-3 * float(np.sqrt(2 * abs(point.value) / (problem.lam_W + problem.lam_H))) if problem.euclidean else 0.0
     size = max(length(params), unit)
 
-    columns = np.hstack([params.W.T, means.H if deviation <= COLLAPSED * size else params.H])
+    columns = np.hstack([params.W.T, means.H if apart <= COLLAPSED * size else params.H])
     # Fewer columns than dimensions lie in a space of their own number, which spares a d x d matrix.
     Q, R = np.linalg.qr(columns) if columns.shape[1] < problem.d else (None, columns)
     values, vectors = np.linalg.eigh(R @ R.T)
@@ -83,8 +82,8 @@ def frame_of(problem: Problem, point: Point) -> Frame | None:
         spare=_least_used(problem, columns) if Q is None else _orthogonal(Q),
         rank=rank,
         scale=float(scales[rank - 1]) if rank else np.inf,
-        deviation=deviation,
-        dropped=float(np.sqrt(deviation**2 + sum(float(np.sum(x**2)) for x in outside))),
+        deviation=apart,
+        dropped=float(np.sqrt(apart**2 + sum(float(np.sum(x**2)) for x in outside))),
         size=size,
     )
 

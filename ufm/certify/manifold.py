@@ -19,7 +19,7 @@ from ufm.certify.point import Point, as_float64, examine, length
 from ufm.certify.spectrum import DENSE, Curvature, hidden_columns, scales, symmetry, tangent_eigenpair, tolerance
 from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
-from ufm.reduction import lift_params, merge, merge_params
+from ufm.reduction import deviation, merge, merge_params
 from ufm.spaces import Columns, Euclidean, Nonnegative
 
 
@@ -103,7 +103,7 @@ def _core(problem: Problem, point: Point) -> _Core | None:
         return None
     merged = merge(problem)
     means = merge_params(problem, point.params)
-    dropped = float(np.linalg.norm(point.params.H - lift_params(problem, means).H))
+    dropped = deviation(problem, point.params.H, means.H)
     if dropped > 1e-6 * length(point.params):
         return None
     return _Core(merged, examine(merged, merged.project(means)), dropped)

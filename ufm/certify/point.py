@@ -1,7 +1,9 @@
 """Everything about one point that the certificates read, evaluated once in float64."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,7 +12,8 @@ from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
 
 
-class Point(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Point:
     """NumPy float64 throughout.
 
     value f; grad, its gradient in the tangent space; ambient, the gradient in all of space; Z [K, N] logits W H
@@ -24,17 +27,29 @@ class Point(NamedTuple):
     Z: np.ndarray
     G: np.ndarray
 
-    @property
+    @cached_property
+    def grad_norms(self) -> Params:
+        """Infinity norms of the gradient's blocks."""
+        return Params(*[max_abs(block) if jax.tree.leaves(block) else None for block in self.grad])
+
+    @cached_property
     def grad_norm(self) -> float:
         """Infinity norm of the gradient."""
-        return max_abs(self.grad)
+        return float(
+            np.max([norm for norm, block in zip(self.grad_norms, self.grad, strict=True) if block is not None])
+        )
+
+    @cached_property
+    def grad_length(self) -> float:
+        """Euclidean norm of the gradient."""
+        return length(self.grad)
 
 
 def examine(problem: Problem, params: Params) -> Point:
     """Evaluate objective, gradient and logit gradient at `params`."""
     with exact():
         value, grad, ambient, Z, G = to_host(_examine(problem.astype(np.float64), as_float64(params)))
-    return Point(params, float(value), grad, ambient, Z, G)
+    return Point(params, float(value), ambient if grad is None else grad, ambient, Z, G)
 
 
 def dual_ratio(problem: Problem, point: Point) -> float:
@@ -82,14 +97,14 @@ def along(problem: Problem, params: Params, direction: Params, length: float) ->
     return problem.retract(params, direction, length)
 
 
-def max_abs(params: Params) -> float:
-    """The infinity norm over all blocks."""
-    return max(float(np.max(np.abs(x))) for x in jax.tree.leaves(params))
+def max_abs(params: Any) -> float:
+    """The infinity norm over all blocks, NaN if an entry is."""
+    return float(np.max([np.maximum(np.max(x), -np.min(x)) for x in jax.tree.leaves(params)]))
 
 
 def length(params: Params) -> float:
     """The Euclidean norm over all blocks."""
-    return float(np.sqrt(sum(float(np.sum(x**2)) for x in jax.tree.leaves(params))))
+    return float(np.sqrt(sum(float(np.vdot(x, x)) for x in jax.tree.leaves(params))))
 
 
 def packing(like: Params) -> tuple[Callable[[Params], np.ndarray], Callable[[np.ndarray], Params]]:
@@ -122,7 +137,7 @@ def hessian_operator(problem: Problem, params: Params) -> tuple[Callable[[np.nda
 @jax.jit
 def _examine(problem: Problem, params: Params) -> Any:
     value, ambient = problem.value_and_gradient(params)
-    grad = problem.tangent(params, ambient, ambient)
+    grad = None if problem.flat else problem.tangent(params, ambient, ambient)  # where space is flat all is tangent
     logits = problem.logits(params)
     Z = logits if params.b is None else logits - params.b[:, None]
     return value, grad, ambient, Z, jax.grad(problem.data_loss)(logits)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ufm.certify.lanczos import Eigenpair, smallest_eigenpair
-from ufm.certify.point import Point, hessian_operator, length, packing
+from ufm.certify.point import Point, hessian_operator, packing
 from ufm.models import DeepLinear
 from ufm.problem import Params, Problem
 from ufm.spaces import Fixed, Nonnegative
@@ -110,7 +110,7 @@ def tolerance(
     """
     rounding = (4 * (dimension + 1) * np.finfo(np.float64).eps + dropped) * largest
     # Where the point itself is nearly zero the quotient says nothing, and must not swallow the spectrum.
-    share = min(4 * length(point.grad) / scale, 1e-2 * stiffness)
+    share = min(4 * point.grad_length / scale, 1e-2 * stiffness)
     return rounding + share if critical else rounding
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ufm.certify.certificate import Certificate
 from ufm.face.report import Report
 from ufm.face.text import loss_name
 from ufm.sweep.version import installed
@@ -14,6 +15,10 @@ from ufm.verify.compare import representatives
 
 SCHEMA = "ufm-solve/1"
 SMALL = 128  # the longest array that is written out
+SECOND_ORDER = (
+    "smallest_eigenvalue", "eigenvalue_residual", "index", "nullity", "symmetry", "curvature_method",
+    "curvature_tolerance",
+)  # fmt: skip
 
 
 def as_json(report: Report, pictures: tuple[str, ...] = ()) -> str:
@@ -32,7 +37,7 @@ def as_record(report: Report) -> dict[str, Any]:
             **_fields(report.solution, leave=("params", "point", "trajectory", "reduction")),
             "reduction": list(report.solution.reduction.steps),
         },
-        "certificate": report.certificate and _fields(report.certificate, leave=("escape", "spectrum")),
+        "certificate": report.certificate and _certificate(report.certificate),
         "collapse": {"largest_logit": report.logits, "metrics": report.collapse and _fields(report.collapse)},
         "theory": _theory(report),
         "seconds": {
@@ -42,6 +47,11 @@ def as_record(report: Report) -> dict[str, Any]:
         },
     }
     return _plain(record)
+
+
+def _certificate(certificate: Certificate) -> dict[str, Any]:
+    second = {name: getattr(certificate, name) for name in SECOND_ORDER}
+    return {**_fields(certificate, leave=("escape", "second")), **second}
 
 
 def _problem(report: Report) -> dict[str, Any]:
