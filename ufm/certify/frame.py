@@ -79,7 +79,7 @@ def frame_of(problem: Problem, point: Point) -> Frame | None:
         point=examine(core, image),
         means=means,
         basis=basis,
-        spare=_least_used(problem, columns) if Q is None else _orthogonal(Q),
+        spare=_least_used(problem, columns, vectors[:, 0]) if Q is None else _orthogonal(Q),
         rank=rank,
         scale=float(scales[rank - 1]) if rank else np.inf,
         deviation=apart,
@@ -97,8 +97,10 @@ def _orthogonal(Q: np.ndarray) -> np.ndarray:
     return e
 
 
-def _least_used(problem: Problem, columns: np.ndarray) -> np.ndarray:
-    """The lowest eigenvector of the columns' spread; with decays blocks of unequal sizes are balanced first."""
+def _least_used(problem: Problem, columns: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+    """`lowest`, an eigenvector of the columns' spread; with decays that of blocks balanced by them."""
+    if problem.lam_W is None and problem.lam_H is None:
+        return lowest
     weights = np.ones(columns.shape[1])
     for block, lam in ((slice(None, problem.K), problem.lam_W), (slice(problem.K, None), problem.lam_H)):
         weights[block] = 1.0 if lam is None else float(lam)
