@@ -26,9 +26,14 @@ import ufm
 from ufm.precision import exact
 
 
-def measure(problem: ufm.Problem, repeats: int) -> list[dict[str, Any]]:
-    """One row a method: cold and warm seconds, steps, gradient reached, certified gap."""
+def measure(problem: ufm.Problem, repeats: int, chosen: list[str] | None = None) -> list[dict[str, Any]]:
+    """One row a method (all, or those chosen): cold and warm seconds, steps, gradient reached, certified gap."""
     running, rows = methods(problem), {}
+    if chosen:
+        absent = set(chosen) - set(running)
+        if absent:
+            raise SystemExit(f"--methods: {', '.join(absent)} is not among {', '.join(running)}.")
+        running = {name: running[name] for name in chosen}
     for turn in range(1 + repeats):
         for name, method in running.items():
             began = time.perf_counter()
@@ -53,14 +58,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES))
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--methods", nargs="*", help="only these, by the names of the table")
     parser.add_argument("--out", type=pathlib.Path, help="a JSON file for the rows")
     options = parser.parse_args()
     record: dict[str, Any] = {"machine": platform.machine(), "device": str(jax.devices()[0]), "jax": jax.__version__}
     for case in options.cases:
         with exact():
-            rows = measure(CASES[case], options.repeats)
+            rows = measure(CASES[case], options.repeats, options.methods)
         record[case] = rows
-        rival = min(row["warm"] for row in rows[2:] if row["gradient"] <= 2 * GTOL) if len(rows) > 2 else np.inf
+        others = [row for row in rows if not row["method"].startswith("ufm") and row["gradient"] <= 2 * GTOL]
+        rival = min((row["warm"] for row in others), default=np.nan)
         print(f"{case}: {CASES[case].K} classes, N = {CASES[case].N}, d = {CASES[case].d}", flush=True)
         for row in rows:
             print(
