@@ -70,7 +70,7 @@ def _row(label: str, draw: Draw, lowest: Callable[[ufm.Problem], float], starts:
         problem = draw(key)
         start = ufm.random_start(problem, key, scale)
         began = time.perf_counter()
-        solution = ufm.solve(problem, start=start, gtol=1e-12 if problem.K < 100 else 1e-10)
+        solution = ufm.solve(problem, start=start)
         seconds.append(time.perf_counter() - began)
         certificate = ufm.certify(problem, solution.params)
         good = solution.status is ufm.Status.CONVERGED, certificate.verdict is ufm.Verdict.GLOBAL_MINIMUM

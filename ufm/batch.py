@@ -24,7 +24,9 @@ from ufm.status import Status, message, reached, status_of
 from ufm.trap import trap_note
 from ufm.validation import check_problem
 
-FEW = 6  # class sizes: 4 at once are 1.4 times faster than one after the other on a CPU, 10 are 1.5 times slower
+# Class sizes: 4 at once are 1.4 times faster than one after the other on a CPU, 10 are 1.5 times slower, and their
+# batched decompositions may wait for each other for ever where two threads solve (jaxlib 0.10).
+FEW = 6
 CHUNK = 64  # problems that run together; the last chunk is filled with idle ones, so that the number changes no bit
 
 

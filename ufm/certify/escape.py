@@ -19,7 +19,7 @@ from ufm.certify.point import (
     sample_gradient,
     value_at,
 )
-from ufm.certify.slack import Lowest, lowest_slack
+from ufm.certify.slack import Lowest, lowest_slack, slack_exceeds
 from ufm.certify.spectrum import tangent_eigenpair
 from ufm.precision import exact, to_host
 from ufm.problem import Params, Problem
@@ -108,15 +108,17 @@ def descend(problem: Problem, params: Params) -> Params | None:
     benign = is_benign(problem)
     if benign and dual_ratio(problem, point) < 1.0 + 1e-6:
         return None  # T3: a global minimum
-    if not has_both_decays(problem) and point.value - local_bound(problem, point).value <= NEAR * (
-        1 + abs(point.value)
-    ):
-        return None
+    flat = -1e-6 * problem.stiffness()
+    if not has_both_decays(problem):
+        if point.value - local_bound(problem, point).value <= NEAR * (1 + abs(point.value)):
+            return None
+        if problem.rotates and problem.loss.convex and slack_exceeds(problem, point, flat):
+            return None  # 1.3: the Hessian of a convex loss is not below the slack matrix
     for direction in (lanczos_direction,) if problem.model.deep else (escape_direction, lanczos_direction):
         escape = direction(problem, point)
         # Where the gradient matters beside the curvature, the point is on a slope, not at a saddle.
         at_saddle = point.grad_length <= -1e-3 * escape.curvature
-        if at_saddle and escape.curvature < -1e-6 * problem.stiffness():
+        if at_saddle and escape.curvature < flat:
             step = _step_down(problem, point, escape.direction)
             if step is not None:
                 return step
@@ -124,8 +126,8 @@ def descend(problem: Problem, params: Params) -> Params | None:
             return None  # T4: a saddle would have had the first direction
         # 1.3: with a dimension spare the slack matrix has the Hessian's lowest eigenvalue along that direction, and
         # of a convex loss nothing else decides.
-        spare = abs(escape.curvature - escape.predicted) <= 1e-6 * problem.stiffness()
-        if problem.loss.convex and spare and escape.curvature >= -1e-6 * problem.stiffness():
+        spare = abs(escape.curvature - escape.predicted) <= -flat
+        if problem.loss.convex and spare and escape.curvature >= flat:
             return None
     return None
 

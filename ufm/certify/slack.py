@@ -147,6 +147,18 @@ def lowest_slack(problem: Problem, point: Point) -> Lowest:
     return Lowest(vector[:rows] if rows else None, vector[rows:], value)
 
 
+def slack_exceeds(problem: Problem, point: Point, bound: float) -> bool:
+    """Whether no eigenvalue of Q is below `bound`, by a Cholesky factor; False where Q is too large for one."""
+    if sum(problem.logit_shape()) > DENSE:
+        return False
+    Q = slack_matrix(problem, point)
+    try:
+        np.linalg.cholesky(Q - bound * np.eye(len(Q)))
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
 def multipliers(problem: Problem, point: Point) -> tuple[np.ndarray, np.ndarray]:
     """lam - a of the rows of W (none where W does not move or is not there), and lam - b of the features."""
     model, (rows, columns) = problem.model, problem.columns()
