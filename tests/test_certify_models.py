@@ -1,5 +1,6 @@
 """Certificates of every model: bounds that hold at any point and close at every closed form, spectra, escapes, text."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ import ufm
 from ufm import Verdict, models
 from ufm.certify.bounds import local_bound
 from ufm.certify.point import Point, examine
-from ufm.certify.slack import slack_matrix
+from ufm.certify.slack import slack_bound, slack_matrix
 from ufm.precision import exact
 from ufm.spaces import Budget, Euclidean, Fixed, Nonnegative, Spheres
 from ufm.verify.predict import predict
@@ -430,3 +431,18 @@ def test_many_variables_on_spheres_are_judged_by_the_slack_matrix():
     assert turned.grad_norm <= 1e-14
     assert turned.verdict is Verdict.STRICT_SADDLE
     assert turned.index is None
+
+
+@pytest.mark.parametrize("model", [ufm.normalized(4.0), ufm.layer_peeled(2.0, 3.0)], ids=["spheres", "budgets"])
+def test_classes_alike_have_the_better_bound(model):
+    """The mean over the permutations of the classes: no worse than the point's own slack matrix, and below f*."""
+    alike = ufm.Problem(K=4, n=2, d=5, lam_b=0.01, model=model)
+    asked = dataclasses.replace(alike, targets=np.eye(4))  # the same, but nobody says that the classes are alike
+    minimum = ufm.solve(alike)
+    lowest = minimum.value
+    for key in range(20):
+        params = ufm.perturb(alike, minimum.params, key, scale=10.0 ** -(key % 5))
+        mean, own = (slack_bound(problem, examine(problem, params)).value for problem in (alike, asked))
+        assert own - 1e-13 <= mean <= lowest + 1e-14
+    near = examine(alike, ufm.perturb(alike, minimum.params, 0, scale=1e-6))
+    assert lowest - slack_bound(alike, near).value < 1e-11 < lowest - slack_bound(asked, near).value

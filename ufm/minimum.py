@@ -69,8 +69,7 @@ def thin_start(reduced: Problem, key: Any) -> Params:
 def _round(problem: Problem) -> bool:
     """Equal classes, W and H on spheres of enough dimensions: benign too (Yaras et al., NeurIPS 2022, for d > K)."""
     on_spheres = isinstance(problem.model.W, Spheres) and isinstance(problem.model.H, Spheres)
-    equal = problem.targets is None and len(set(problem.sizes)) == 1
-    return on_spheres and equal and problem.loss.convex and problem.d > problem.K
+    return on_spheres and problem.alike and problem.loss.convex and problem.d > problem.K
 
 
 def steepness(problem: Problem, reduced: Problem | Exchangeable) -> float:

@@ -195,6 +195,11 @@ class Problem:
         )
 
     @property
+    def alike(self) -> bool:
+        """Loss and targets treat all classes alike, and these are of one size."""
+        return self.targets is None and self.loss.exchangeable and len(set(self.sizes)) == 1
+
+    @property
     def coercive(self) -> bool:
         """Every block decays, so that f bounds the size of W, H and (up to shifts) b."""
         return all(space is None or space.decays for space in (self.model.W, self.model.H))

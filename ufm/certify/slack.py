@@ -73,6 +73,8 @@ def _least(problem: Problem, point: Point, A: np.ndarray) -> float | None:
     right = _block(problem.model.H, H, W.T @ A, columns)
     if left is not None and right is not None:
         scaled = A / left.roots[:, None] / right.roots
+        if problem.alike:
+            return _shifted_alike(float(np.mean(left.ratios)), float(np.mean(right.ratios)), scaled)
         return _shifted(np.concatenate([left.ratios, right.ratios]), _bordered(scaled))
     if right is not None:  # W = -A H^T / lam_W is best
         scaled = A / right.roots
@@ -113,8 +115,27 @@ def _block(space: Space, x: np.ndarray, pull: np.ndarray, columns: Columns) -> _
 def _shifted(ratios: np.ndarray, B: np.ndarray) -> float:
     """-sum_j (ratios_j + t) / 2, t the least shift with B + diag(ratios + t) >= 0; B of columns scaled to the shell."""
     values = np.linalg.eigvalsh(B + np.diag(ratios))
-    rounding = 4 * EPS * np.sqrt(values.size) * max(abs(float(values[0])), abs(float(values[-1])))
-    return -(float(np.sum(ratios)) + values.size * (rounding - float(values[0]))) / 2
+    return _bound(float(np.sum(ratios)), values.size, float(values[0]), float(values[-1]))
+
+
+def _shifted_alike(left: float, right: float, C: np.ndarray) -> float:
+    """The same of [[0, C'], [C'^T, 0]], C' the mean of P C P^T over the permutations P of the classes.
+
+    All P C P^T belong to minorants with one constant, if the classes are alike, so that C' does too. The bound is
+    concave in ratios and C: it is at least as good there, and near a symmetric minimum its error is of second order.
+    """
+    K = len(C)
+    same = float(np.trace(C)) / K
+    other = (float(np.sum(C)) - K * same) / (K * (K - 1))
+    half = float(np.hypot((left - right) / 2, max(abs(same - other), abs(same + (K - 1) * other))))
+    middle = (left + right) / 2
+    return _bound(K * (left + right), 2 * K, middle - half, middle + half)
+
+
+def _bound(ratios: float, size: int, lowest: float, highest: float) -> float:
+    """-(the sum of the ratios + size t) / 2, t = -lowest and the rounding of eigenvalues of a matrix of this size."""
+    rounding = 4 * EPS * np.sqrt(size) * max(abs(lowest), abs(highest))
+    return -(ratios + size * (rounding - lowest)) / 2
 
 
 def _bordered(C: np.ndarray) -> np.ndarray:
