@@ -19,9 +19,9 @@ CAPTION = (
     "Gradient flow and its closed forms. Dots, integrated; lines, theory; no bias. (a) Squared loss: eigenvalues z of "
     "W M follow logistic curves to 1 - kappa (T24); K = {K}, n = {n}, d = {d}, kappa = {kappa:g}. (b) Balance: |W^T W "
     "- H H^T| decays as exp(-2 lam t), or not at all (T23); cross-entropy, K = {K}, n = {n}, d = {d}, lam_W = lam_H = "
-    "lam of 0 and {lam:g}, random start (seed {key}). (c) Cross-entropy without decay on the ray of simplex ETFs, K = "
+    "lam of 0 and {lam:g}, random start (seed {key}). (c) Cross-entropy without decay on the ray of simplex ETFs, K = d = "
     "{K}, n = {n}: the margin over log t, up to t = e^{last:g} (6.1). (d) The same from random starts (seed {key}), "
-    "class sizes {sizes}: (|W|^2 + |H|^2)/log t, and its limit 2 V (6.2; errors are of order log log t/log t). "
+    "d = K, class sizes {sizes}: (|W|^2 + |H|^2)/log t, and its limit 2 V (6.2; errors are of order log log t/log t). "
     "Largest relative differences: (a) {modes:.1e}, (b) {balance:.1e}, (c) {ray:.1e}."
 )
 Z0 = (1.6, 0.4, 0.05)
