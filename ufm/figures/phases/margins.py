@@ -71,7 +71,7 @@ def softmax_margins(
         ]
     )
     over = table["rho"] - table["rho_theory"]
-    checks = {"excess": float(np.nanmax(over)), "shortfall": float(np.nanmax(-over))}
+    checks = {"excess": float(np.nanmax(over, initial=0.0)), "shortfall": float(np.nanmax(-over, initial=0.0))}
     settings = {"first": classes[0], "last": most, "n": 1, "d": f"{dimensions[0]} .. {dimensions[-1]}"}
     settings |= {"strength": STRENGTH, "starts": starts, "end": starts - 1}
     return Data({"": table}, settings, checks)
