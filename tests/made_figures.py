@@ -37,7 +37,7 @@ MORE: dict[str, Any] = {"linear": 1e-3, "kappas": "0.1", "one": 1e-5, "decays": 
 MORE |= {"growth": 4.0, "strength": 0.02, "random": 2, "r": "4 .. 5", "highest": 1.15, "depth": 3, "width": 8}
 MORE |= {"epochs": 2, "decay": 0.01, "seeds": "0", "sizes": "(2, 2)", "kappa": 0.3, "cases": "S1: small"}
 MORE |= {"files": "made.json", "near": 1e-3, "steps": 9, "searched": 2, "theta": 0.5, "L": 3, "networks": 2}
-MORE |= {"missed": 0.07, "descent": 9}
+MORE |= {"missed": 0.07, "descent": 9, "floor": 1e-17}
 CHECKS = ("excess", "margin", "cells", "proven", "difference", "gap", "spurious", "wrong", "shortfall", "higher")
 CHECKS += ("explicit", "above", "below", "modes", "balance", "ray", "ended", "angle")
 

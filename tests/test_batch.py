@@ -1,5 +1,6 @@
 """Many problems at once are the problems one by one."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -115,4 +116,5 @@ def test_what_has_ended_is_not_solved_twice(monkeypatch: pytest.MonkeyPatch) -> 
     together = [solution for options in both for solution in batch.solve_from(problem, starts, options)]
     for one, other in zip(alone, together, strict=True):
         assert (one.status, one.steps, one.value) == (other.status, other.steps, other.value)
-        assert one.message == other.message
+        assert other.grad_norm == pytest.approx(one.grad_norm, abs=1e-12)  # of rounding, in two programs
+        assert re.sub(r"gradient \S+", "", one.message) == re.sub(r"gradient \S+", "", other.message)

@@ -50,7 +50,7 @@ print(json.dumps({{"W": found.params.W.tolist(), "H": found.params.H.tolist(), "
 def start(code: str, *arguments: str, devices: int) -> Any:
     environment = {
         **os.environ,
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}",
         "NPROC": "8",
         "JAX_PLATFORMS": "cpu",
     }

@@ -252,6 +252,12 @@ def test_cross_entropy_of_some_classes_leaves_the_others_out():
     assert some[3:].tolist() == [0.0, 0.0]
 
 
+def test_the_code_of_four_classes_is_the_simplex():
+    data = codes.data(Source(), classes=(4,), starts=1)
+    np.testing.assert_allclose(data.table["rho"], 4 / 3, rtol=1e-9)
+    assert data.checks["difference"] < 1e-9
+
+
 def test_codes_are_turned_without_a_change_and_a_cube_has_twelve_edges():
     cube = np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]) / np.sqrt(3.0)
     turned = codes._turned(cube)

@@ -99,10 +99,10 @@ def _frame(axes: Any, means: np.ndarray) -> None:
     axes.set_axis_off()
     _label(axes, means)
     proxies = [
-        Line2D([], [], color=GREY, linewidth=2.0, label="row of $W$"),
+        Line2D([], [], color=GREY, linewidth=2.0, solid_capstyle="butt", label="row of $W$"),
         Line2D([], [], linestyle="", marker="o", markersize=7, markerfacecolor="none", color=GREY, label="class mean"),
         Line2D([], [], linestyle="", marker=".", markersize=5, color=GREY, label="feature"),
     ]
     axes.legend(
-        handles=proxies, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=3, handletextpad=0.3, columnspacing=0.8
+        handles=proxies, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=3, handletextpad=0.5, columnspacing=0.8
     )

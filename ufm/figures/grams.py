@@ -71,5 +71,6 @@ def draw_matrix(axes: Axes, matrix: np.ndarray, title: str, empty: str = "$W=H=0
     elif K <= READABLE:
         for i, j in np.argwhere(np.isfinite(matrix)):
             value = round(float(matrix[i, j]), 2) + 0.0  # no minus in front of zero
-            axes.text(j, i, f"{value:.2f}", ha="center", va="center", size=8.5, color="w" if abs(value) > 0.6 else INK)
+            text = f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+            axes.text(j, i, text, ha="center", va="center", size=8.5, color="w" if abs(value) > 0.6 else INK)
     return image

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from ufm.certify.certificate import Verdict
 from ufm.dimensions import AtDimension
@@ -99,6 +99,10 @@ def draw_dimensions(axes: Axes, table: Mapping[str, np.ndarray], size: float) ->
     axes.set_xlabel("$d$")
     axes.set_ylabel("$f$")
     axes.set_yscale("log")
+    narrow = np.max(table["value"]) < 4.0 * np.min(table["value"])  # powers of ten may all lie outside
+    axes.yaxis.set_major_locator(MaxNLocator(5) if narrow else LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 

@@ -69,7 +69,7 @@ def _draw_spectra(axes: Axes, table: Columns, colours: Mapping[str, str], legend
         axes.plot(table["number"][own], table["singular_value"][own], color=colour, marker="o", label=name)
     axes.axhline(1.0, color=GREY, linewidth=0.6, linestyle=DASHED, zorder=0)
     axes.text(0.99, 1.01, "simplex ETF", transform=axes.get_yaxis_transform(), ha="right", va="bottom", color=GREY)
-    axes.set(xlabel="number", ylim=(-0.03, 1.15))
+    axes.set(xlabel="number of the singular value", ylim=(-0.03, 1.15))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc=legend, handlelength=1.0, handletextpad=0.4)
 

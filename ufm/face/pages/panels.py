@@ -136,7 +136,7 @@ def _certificate(report: Report) -> str:
             f"than {worst:.1e}. {stated.source}."
         )
     body = "\n".join(
-        f'<tr><th scope="row">{name}</th><td>{value}</td><td class="soft">{maths(note)}</td></tr>'
+        f'<tr><th scope="row">{name}</th><td>{value.replace("-", "−")}</td><td class="soft">{maths(note)}</td></tr>'
         for name, value, note in lines
     )
     return f"""<section class="certificate" aria-labelledby="certificate">

@@ -41,9 +41,9 @@ def cross_entropy_of_some(Z: Any, Y: Any) -> Any:
     return jnp.log1p(jnp.sum(jnp.where(Y == 0.0, jnp.exp(Z - jnp.sum(own * Z, axis=0)), 0.0), axis=0))
 
 
-def code(problem: Problem, solution: Solution, certificate: Certificate) -> Mapping[str, Any]:
-    """`code`: W [K, 3]."""
-    return {"code": solution.params.W}
+def rows_of_w(problem: Problem, solution: Solution, certificate: Certificate) -> Mapping[str, Any]:
+    """`rows_of_w`: W [K, 3]."""
+    return {"rows_of_w": solution.params.W}
 
 
 def data(source: Source, *, classes: Sequence[int] = tuple(range(4, 21)), starts: int = 6) -> Data:
@@ -51,9 +51,9 @@ def data(source: Source, *, classes: Sequence[int] = tuple(range(4, 21)), starts
     most = max(classes)  # every K is a problem of this size, so that one compiled program serves all
     points = [{"targets": some_classes(K, most), "tau": GROWTH * K} for K in classes]
     base = Problem(most, 1, D, model=normalized(1.0), loss=cross_entropy_of_some, targets=np.eye(most))
-    results = swept(grid(Case(base, gtol=3e-16), points, key=range(starts)), columns=code, store=source.store)
+    results = swept(grid(Case(base, gtol=3e-16), points, key=range(starts)), columns=rows_of_w, store=source.store)
     parts, errors = [], [0.0]
-    for K, f, found in zip(classes, results.on_grid("value"), results.on_grid("code"), strict=True):
+    for K, f, found in zip(classes, results.on_grid("value"), results.on_grid("rows_of_w"), strict=True):
         best = int(np.argmin(f))
         W = _turned(found[best][:K])
         rho = softmax_codes.one_vs_rest_distance(W).rho

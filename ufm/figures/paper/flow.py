@@ -20,9 +20,9 @@ CAPTION = (
     "W M follow logistic curves to 1 - kappa (T24); K = {K}, n = {n}, d = {d}, kappa = {kappa:g}. (b) Balance: |W^T W "
     "- H H^T| decays as exp(-2 lam t), or not at all (T23); cross-entropy, K = {K}, n = {n}, d = {d}, lam_W = lam_H = "
     "lam of 0 and {lam:g}, random start (seed {key}). (c) Cross-entropy without decay on the ray of simplex ETFs, K = "
-    "{K}, n = {n}: the margin over log t, up to t = e^{last:g} (6.1). (d) The same from random starts (seed {key}), "
-    "class sizes {sizes}: (|W|^2 + |H|^2)/log t, and its limit 2 V (6.2; errors are of order log log t/log t). "
-    "Largest relative differences: (a) {modes:.1e}, (b) {balance:.1e}, (c) {ray:.1e}."
+    "d = {K}, n = {n}: the margin over log t, up to t = e^{last:g} (6.1). (d) The same from random starts (seed "
+    "{key}), d = K, class sizes {sizes}: (|W|^2 + |H|^2)/log t, and its limit 2 V (6.2; errors are of order log log "
+    "t/log t). Largest relative differences: (a) {modes:.1e}, (b) {balance:.1e}, (c) {ray:.1e}."
 )
 Z0 = (1.6, 0.4, 0.05)
 A0 = 0.5  # margin at the start of the ray
@@ -99,10 +99,10 @@ def _late(last: float, key: int) -> list[dict]:
 
 
 LABELS = {
-    "modes": ("$t$", "eigenvalue of $WM$"),
-    "balance": ("$t$", r"$|W^\top W-HH^\top|_F$"),
-    "ray": (r"$\log t$", "margin"),
-    "late": (r"$\log t$", r"$(|W|_F^2+|H|_F^2)/\log t$"),
+    "modes": ("(a) logistic modes", "$t$", "eigenvalue of $WM$"),
+    "balance": ("(b) balance", "$t$", r"$|W^\top W-HH^\top|_F$"),
+    "ray": ("(c) on the ray of simplex ETFs", r"$\log t$", "margin"),
+    "late": ("(d) from random starts", r"$\log t$", r"$(|W|_F^2+|H|_F^2)/\log t$"),
 }
 
 
@@ -111,15 +111,16 @@ def figure(data: Data) -> Figure:
     with paper():
         figure = Figure(figsize=(PAGE, 3.9), layout="constrained")
         panels = dict(zip(LABELS, figure.subplots(2, 2).ravel(), strict=True))
-        for letter, (panel, axes) in zip("abcd", panels.items(), strict=True):
+        for panel, axes in panels.items():
             part = rows(data.table, "panel", panel)
             for series, colour in zip(levels(part, "series"), COLOURS, strict=False):
                 at = rows(part, "series", series)
                 axes.plot(at["x"], at["theory"], color=colour, linewidth=0.9, zorder=1)
                 every = max(1, len(at["x"]) // 25)
                 axes.plot(at["x"], at["y"], "o", color=colour, label=_label(series), markevery=every)
-            axes.set(xlabel=LABELS[panel][0], ylabel=LABELS[panel][1])
-            axes.set_title(f"({letter})", loc="left")
+            title, across, up = LABELS[panel]
+            axes.set(xlabel=across, ylabel=up)
+            axes.set_title(title, loc="left")
             if len(levels(part, "series")) > 1:
                 axes.legend(loc="best")
         panels["balance"].set_yscale("log")

@@ -17,8 +17,8 @@ CAPTION = (
     "critical points, found by {searches} searches (seed {key}; {converged} ended at a critical point), by the number "
     "of negative eigenvalues of the Hessian, coloured by the rank of W H; the area grows with the hits. Above the "
     "global minimum there are {spurious} points that are not strict saddles. Middle: f along straight lines, `saddle` "
-    "being the lowest one. Right: f on the plane through zero (cross), the global minimum (star) and that saddle "
-    "(dot)."
+    "being the lowest one, from t = 0 to 1. Right: f on the plane through zero (cross), the global minimum (star) and "
+    "that saddle (dot)."
 )
 RANKS = (GREY, SKY, ORANGE, BLUE, GREEN, PURPLE, RED)
 MARKS = {"STRICT_SADDLE": "o", "GLOBAL_MINIMUM": "*", "LOCAL_MINIMUM": "D", "DEGENERATE": "s", "NOT_CRITICAL": "X"}
@@ -62,6 +62,8 @@ def figure(data: Data) -> Figure:
     with paper():
         figure = Figure(figsize=(PAGE, 2.5), layout="constrained")
         left, middle, right = figure.subplots(1, 3)
+        for axes, title in ((left, "Critical points"), (middle, "Straight lines"), (right, "A plane")):
+            axes.set_title(title)
         _draw_atlas(left, data)
         for name, colour, line in LINES:
             part = rows(data.tables["lines"], "line", name)

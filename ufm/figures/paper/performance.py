@@ -18,7 +18,7 @@ CAPTION = (
     "and cold (pale: the first call, compilation included unless an earlier case has the same program). Cases: "
     "{cases}; more in benchmarks/rivals.py. `ufm.solve` uses the exact reductions, and its time contains the proof of "
     "optimality; `ufm free` and the others work on free features. Hollow: the gradient asked for was missed by more "
-    "than a factor of two."
+    "than a factor of two. No bar: not measured."
 )
 SIZES = {
     "S1": "K=10, n=10, d=20, decays 5e-3",

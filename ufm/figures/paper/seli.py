@@ -79,7 +79,7 @@ def figure(data: Data) -> Figure:
     """Matrices on the left, distances on the right."""
     nus = levels(data.tables["cosines"], "nu")
     with paper():
-        figure = Figure(figsize=(PAGE, 2.5), layout="constrained")
+        figure = Figure(figsize=(PAGE, 2.2), layout="constrained")
         left, right = figure.add_gridspec(1, 2, width_ratios=(2.1, 1.0))
         grid = left.subgridspec(2, len(nus))
         panels = np.array([[figure.add_subplot(grid[i, j]) for j in range(len(nus))] for i in range(2)])

@@ -55,8 +55,9 @@ def figure(data: Data) -> Figure:
             for at, axes in zip(POINTS, column, strict=True):
                 part = rows(rows(data.table, "loss", name), "point", at)
                 axes.axhline(0.0, color=GREY, linewidth=0.5, zorder=0)
-                axes.step(part["rank"], part["predicted"], where="mid", color=ORANGE, label="theory", zorder=1)
-                axes.plot(part["rank"], part["measured"], ".", color=BLUE, markersize=2.2, label="measured")
+                broad = {"color": ORANGE, "linewidth": 2.2, "zorder": 1}  # seen under the dots
+                axes.step(part["rank"], part["predicted"], where="mid", label="theory", **broad)
+                axes.plot(part["rank"], part["measured"], ".", color=BLUE, markersize=1.6, label="measured")
                 axes.set_yscale("symlog", linthresh=LINEAR, linscale=0.5)
                 axes.yaxis.set_major_locator(FixedLocator([-0.1, -0.01, 0.0, 0.001, 0.01, 0.1]))
                 axes.yaxis.set_minor_locator(NullLocator())

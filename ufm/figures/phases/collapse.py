@@ -75,7 +75,6 @@ def collapse_figure(data: Data) -> Figure:
             draw_line(panel, span, product / span, rf"$\kappa=K\sqrt{{n\lambda_W\lambda_H}}={threshold:g}$")
             panel.set_title(title)
             panel.set_xlabel(r"$\lambda_W$")
-            panel.set_aspect("equal")
             panel.text(0.95, 0.95, "$WH=0$", transform=panel.transAxes, ha="right", va="top")
             draw_legend(panel, "lower left")
         panels[0].set_ylabel(r"$\lambda_H$")

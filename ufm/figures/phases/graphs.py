@@ -25,9 +25,9 @@ CAPTION = (
     "of the two is equal as the decay goes to 0; cells on its wrong side: {wrong} of {cells}. Signs in {searched} "
     "cells, the lowest of {starts} random starts (seed 0; {steps} annealed steps, all widths d = {d}) and of a descent "
     "from the explicit SRG weights ({descent} annealed steps): = within {near:g} of the lower of the two (relative), "
-    "- below it ({below} cells), + above ({above}); in brackets where only the descent from the explicit weights is "
-    "there, and every random start ends higher ({explicit} cells, by {missed:.1%} at most). Neither solution is proved "
-    "to be the minimum for L >= 3."
+    "- below it (cells: {below}), + above ({above}); in brackets where only the descent from the explicit weights is "
+    "there, and every random start ends higher (cells: {explicit}, by {missed:.1%} at most). Neither solution is "
+    "proved to be the minimum for L >= 3."
 )
 STRENGTH = 0.024  # K lam, as in the figure of the depth
 NEAR = 1e-3

@@ -25,8 +25,8 @@ CAPTION = (
     "cross-entropy of logits tau W H on spheres, K = {first} .. {last} classes, n = {n}, d = {d}, tau = {strength:g} "
     "max(1, K/2d)^(2/(d-1)) (two thirds of it for K <= d+1), {starts} random starts (seeds 0 .. {end}) each. Upright "
     "numbers: the maximum is known (2.2; simplex for K <= d+1, 1 for K <= 2d: left of the lines; polygon for d = 2); "
-    "it is exceeded by {excess:.1e} and missed by {shortfall:.1e} at most at these tau. Slanted: the best found, a "
-    "lower bound."
+    "differences from it lie between -{shortfall:.1e} and {excess:.1e} at these tau. Slanted: the best found, a lower "
+    "bound."
 )
 
 

@@ -84,6 +84,6 @@ def spheres_figure(data: Data) -> Figure:
             axes.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
             axes.set_title(title)
             axes.set_xlabel(r"$\tau$")
-            axes.set_ylabel("$d$")
             figure.colorbar(mesh, ax=axes, label=label)
+        figure.axes[0].set_ylabel("$d$")
     return figure

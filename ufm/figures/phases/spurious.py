@@ -15,8 +15,8 @@ from ufm.sweep.results import Results
 CAPTION = (
     "Where random starts end: spurious minima. Cross-entropy with decay, K = {K}, n = {n}, no bias, lam_W = lam_H of "
     "{decays}, {starts} random starts (seeds 0 .. {end}) for each dimension d. Theory: no spurious minima for d >= K "
-    "(T3; Zhu et al., NeurIPS 2021), some for d < K-1 (T6). Found above the lowest value: {spurious} local minima for "
-    "d >= K-1, {higher} for d < K-1."
+    "(T4; Zhu et al., NeurIPS 2021, for d > K), some for d < K-1 (T6). Found above the lowest value: {spurious} local "
+    "minima for d >= K-1, {higher} for d < K-1."
 )
 SAME = 1e-9  # of 1 + |f|: values of solves that are counted as one
 ENDS = (
@@ -47,7 +47,7 @@ def spurious_minima(
         Data. checks: "spurious", local minima above the lowest value where d >= K-1 (theory: none); "higher", how
         many there are where d < K-1.
     Source:
-        T3: none for d >= K (Zhu et al., NeurIPS 2021); T6: they exist for d < K-1, derived for this project.
+        T4: none for d >= K (Zhu et al., NeurIPS 2021, for d > K); T6: they exist for d < K-1, derived for this project.
     """
     d = np.arange(1, K + 1) if dimensions is None else np.asarray(dimensions)
     base = Problem(K=K, n=1, d=K, lam_W=1.0, lam_H=1.0)
