@@ -21,7 +21,7 @@ from ufm.transfer.paired import mean_error
 from ufm.transfer.pretraining import Backbone, as_arrays, from_stored, pretrain
 from ufm.transfer.rows import remembered
 from ufm.transfer.samples import noise
-from ufm.transfer.settings import SETTINGS, Setting, quick
+from ufm.transfer.settings import SETTINGS, Setting, quick, reseeded
 from ufm.transfer.summary import correlations, pooled_profile, score_values, spearman
 from ufm.transfer.tables import Method, findings, methods, paired
 
@@ -118,6 +118,28 @@ def test_the_experiments_from_a_command_to_a_table(tmp_path, capsys, monkeypatch
     status, out, err = run(capsys, "causes", *common, "--out", tmp_path / "taken")
     assert (status, out) == (2, "")
     assert "taken: Is a directory. The rows are stored: run it again." in err
+
+
+def test_a_key_moves_every_seed(tmp_path, capsys):
+    store, target = tmp_path / "rows.sqlite", TINY.target()
+    argv = ("finetune", "--setting", "S1", "--key", 7, "--store", store, "--out", tmp_path / "out")
+    assert run(capsys, *argv)[0] == 0
+    with open(tmp_path / "out.csv") as file:
+        first = next(csv.DictReader(file))
+    seen = transfer.few(target, 4, 7)
+    probe = transfer.fit_probe(seen.x, seen.y, key=7)
+    assert (first["method"], first["backbone"], first["draw"]) == ("raw", "7", "7")
+    assert float(first["accuracy"]) == transfer.probe_accuracy(probe, target.x_test, target.y_test)
+    moved = reseeded(replace(TINY, pool=TINY.pool[2:], shots={5: 1}), 7)
+    with opened(store) as held:
+        found = run_scores(moved, held, lambda done, total, what: None)
+    seen = transfer.few(target, 5, 7)
+    probe = transfer.fit_probe(seen.x, seen.y, key=7)
+    assert found.controls[0]["probe_5"] == transfer.probe_accuracy(probe, target.x_test, target.y_test)
+    assert found.rows[0]["seed"] == 8
+    status, out, err = run(capsys, "scores", "--key", -1, "--store", store, "--out", tmp_path / "out")
+    assert (status, out) == (2, "")
+    assert "--key -1 is no seed. Pass 0 .." in err
 
 
 def test_a_stopped_run_goes_on(tmp_path, capsys, monkeypatch):

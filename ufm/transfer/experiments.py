@@ -47,7 +47,7 @@ def run_scores(setting: Setting, store: Store, progress: Progress) -> Found:
     for i, backbone in enumerate(models):
         label = "raw samples" if backbone is None else backbone.label
         progress(i, len(models), label)
-        row = score_row(store, backbone, source, target, setting.shots)
+        row = score_row(store, backbone, source, target, setting.shots, setting.key)
         rows.append({**_about(backbone), **row})
     progress(len(models), len(models), "")
     return Found(setting, tuple(rows[:-1]), tuple(rows[-1:]))
@@ -60,11 +60,12 @@ def run_causes(setting: Setting, store: Store, progress: Progress) -> Found:
     changes = [backbone for backbone in setting.pool if backbone.against in present]
     shown = {*(backbone.label for backbone in changes), *(backbone.against for backbone in changes)}
     kinds = [backbone for backbone in setting.pool if backbone.label in shown]
-    wanted = [replace(backbone, key=key) for key in range(setting.seeds) for backbone in kinds]
+    wanted = [replace(backbone, key=key) for key in _seeds(setting, setting.seeds) for backbone in kinds]
     rows = []
     for i, backbone in enumerate(wanted):
         progress(i, len(wanted), f"{backbone.label}, seed {backbone.key}")
-        rows.append({**_about(backbone), **score_row(store, backbone, source, target, setting.shots)})
+        row = score_row(store, backbone, source, target, setting.shots, setting.key)
+        rows.append({**_about(backbone), **row})
     progress(len(wanted), len(wanted), "")
     return Found(setting, tuple(rows))
 
@@ -91,7 +92,7 @@ def run_finetune(setting: Setting, store: Store, progress: Progress) -> Found:
     source, target = setting.source(), setting.target()
     kinds = _kinds(len(setting.tuned[0].make(source.shape, source.K).stages), setting.rates)
     crossed = [(n, backbone, draw) for n, draws in setting.sizes.items() for backbone in setting.tuned
-               for draw in range(draws)]  # fmt: skip
+               for draw in _seeds(setting, draws)]  # fmt: skip
     wanted = [(*case, *kind) for case in crossed for kind in kinds]
     rows = []
     for i, (n, backbone, draw, method, layer) in enumerate(wanted):
@@ -117,6 +118,10 @@ def _adapted(
     how = {"method": method, "layer": layer, "rates": list(setting.rates), "steps": setting.steps}
     start = setting.tuned[0] if method == "scratch" else backbone
     return finetune_row(store, start, source, target, how, n, draw)
+
+
+def _seeds(setting: Setting, count: int) -> range:
+    return range(setting.key, setting.key + count)
 
 
 def _about(backbone: Backbone | None) -> Row:

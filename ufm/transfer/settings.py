@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
 
+from ufm.checks import whole
 from ufm.losses import MSE, CrossEntropy
 from ufm.networks.data import Data, digits
 from ufm.networks.drawn import canvas, glyphs
@@ -32,6 +33,7 @@ class Setting:
         deep: of the layer profile, one for each seed; draws: sets of samples for the probes of a layer, at most.
         tuned: of fine-tuning, one for each seed; sizes: samples a class -> draws of them, the same for every seed; with
             Adam's `steps` and `rates`.
+        key: the first seed, of the sets of samples and of the backbones of causes; see `reseeded`.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Setting:
     draws: int = 5
     seeds: int = 3
     shots: Mapping[int, int] = field(default_factory=lambda: {5: 5, 20: 3, 100: 1})
+    key: int = 0
 
 
 def quick(setting: Setting) -> Setting:
@@ -62,6 +65,22 @@ def quick(setting: Setting) -> Setting:
         steps=setting.steps // 2,
         rates=(1e-3,),
         shots={n: 1 if n > 5 else 3 for n in setting.shots},
+    )
+
+
+def reseeded(setting: Setting, key: int) -> Setting:
+    """The same experiment with every seed larger by `key`: other networks, other samples, the same data sets.
+
+    Raises:
+        ValueError: a negative key.
+    """
+    key = whole(key, "key", "reseeded", 0, "a seed")
+
+    def moved(backbones: tuple[Backbone, ...]) -> tuple[Backbone, ...]:
+        return tuple(replace(backbone, key=backbone.key + key) for backbone in backbones)
+
+    return replace(
+        setting, pool=moved(setting.pool), deep=moved(setting.deep), tuned=moved(setting.tuned), key=setting.key + key
     )
 
 
