@@ -15,6 +15,7 @@ from ufm.losses import CrossEntropy
 from ufm.networks import Recipe, from_arrays, mlp
 from ufm.sweep.store import opened
 from ufm.transfer import rows as rows_module
+from ufm.transfer.backbones import features
 from ufm.transfer.effects import along, effects, error
 from ufm.transfer.experiments import Found, run_scores
 from ufm.transfer.paired import mean_error
@@ -125,11 +126,13 @@ def test_a_key_moves_every_seed(tmp_path, capsys):
     argv = ("finetune", "--setting", "S1", "--key", 7, "--store", store, "--out", tmp_path / "out")
     assert run(capsys, *argv)[0] == 0
     with open(tmp_path / "out.csv") as file:
-        first = next(csv.DictReader(file))
+        first, *_, last = csv.DictReader(file)
     seen = transfer.few(target, 4, 7)
     probe = transfer.fit_probe(seen.x, seen.y, key=7)
     assert (first["method"], first["backbone"], first["draw"]) == ("raw", "7", "7")
     assert float(first["accuracy"]) == transfer.probe_accuracy(probe, target.x_test, target.y_test)
+    network = pretrain(replace(TINY.tuned[0], key=7), TINY.source())
+    assert float(last["nc1_frozen"]) == pytest.approx(transfer.nc1(features(network, seen.x)[0], seen.y), rel=1e-6)
     moved = reseeded(replace(TINY, pool=TINY.pool[2:], shots={5: 1}), 7)
     with opened(store) as held:
         found = run_scores(moved, held, lambda done, total, what: None)
@@ -254,6 +257,9 @@ def test_correlations_over_a_pool():
     pool, *_, forest = scores_figure(found).axes
     np.testing.assert_allclose(np.asarray(pool.lines[0].get_xdata()), np.exp(np.linspace(-1.0, 1.0, 8)))
     assert "r=-1.00" in pool.get_title()
+    low, high = pool.get_xlim()
+    shown = [text.get_text() for text in pool.get_xticklabels() if low <= text.get_position()[0] <= high]
+    assert shown == ["0.5", "1", "2"]  # from 0.37 to 2.7, where powers of ten are one tick
     assert len(forest.lines) == 2 * 4 + 1  # NC1 twice, NCTI and the source's are defined; and the line at zero
 
 

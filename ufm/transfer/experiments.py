@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ufm.networks.data import Data
 from ufm.sweep.store import Store
 from ufm.transfer.plans import LAYERED
@@ -29,7 +31,8 @@ class Found:
     layers    model, seed, n; names [L] and arrays [L] of `LayerProfile`; raw_nc1, raw_probe
     finetune  method, layer (0 for none), n, backbone (seed of its pretraining), draw (seed of the samples); accuracy
               on the test set; validation_accuracy, rate, labels, trained, total, share, seconds, nc1_before, nc1_after,
-              nc1_test as in `Tuned`; frozen [L], NC1 of the backbone's layers on the same samples (not in the CSV).
+              nc1_test as in `Tuned`; frozen [L], NC1 of the backbone's layers on the same samples (not in the CSV), and
+              nc1_frozen, that of this row's layer.
               Methods are those of `METHODS`, and three linear probes: "raw" of the samples themselves, "random" of
               the backbone before training, "labels" of the backbone, learnt from the validation's samples too
     """
@@ -100,7 +103,8 @@ def run_finetune(setting: Setting, store: Store, progress: Progress) -> Found:
         progress(i, len(wanted), f"{method}{at}, {n} samples a class, backbone {backbone.key}, draw {draw}")
         row = _adapted(setting, store, source, target, backbone, n, draw, method, layer)
         frozen = frozen_row(store, backbone, source, target, n, draw)["nc1"]
-        rows.append({"method": method, "n": n, "backbone": backbone.key, "draw": draw, "frozen": frozen, **row})
+        own = {"frozen": frozen, "nc1_frozen": np.nan if layer is None else float(frozen[layer - 1])}
+        rows.append({"method": method, "n": n, "backbone": backbone.key, "draw": draw, **own, **row})
     progress(len(wanted), len(wanted), "")
     return Found(setting, tuple(rows))
 
