@@ -304,6 +304,10 @@ def test_negatives_are_said():
     assert "(0.950, +0.050 (se 0.000) against it)" in told
     assert "raw" not in told
     assert "the skip adds +0.100 (0.000) to tuning one layer, mean over the layers but the last (+0.100)" in told
+    assert "rank correlation" not in told  # every NC1 is 1
+    methods = table(probe=0.6, full=0.9, scratch=0.95, **common)
+    falling = {name: replace(method, nc1=2.0 - method.accuracy) for name, method in methods.items()}
+    assert "with NC1 of the test features, over 6 methods: -1.00" in "\n".join(findings(falling))
     told = "\n".join(findings(table(probe=0.83, full=0.7, scratch=0.5, labels=0.9, **common)))
     assert "NEGATIVE: a linear probe of the raw samples does as well: no claim of transfer (0.840, +0.010" in told
     assert "NEGATIVE: a linear probe that learns from the labels by which the others choose does as well" in told
