@@ -150,7 +150,8 @@ def finetune_figure(found: Found) -> Figure:
     with style():
         figure = Figure(figsize=(3.4 * len(tables) + 2.4, 0.24 * len(tables[0]) + 2.2), layout="constrained")
         told = f"{setting.tuned[0].label}, {count} backbone{'s' * (count > 1)}"
-        figure.suptitle(_title(found, told), x=0.012, ha="left", size=10.5)
+        title = textwrap.fill(_title(found, told), int(13.0 * figure.get_figwidth()))
+        figure.suptitle(title, x=0.012, ha="left", size=10.5)
         panels, negatives = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0], []
         for axes, n, table in zip(panels, setting.sizes, tables, strict=True):
             named = {method.name: method for method in table}
