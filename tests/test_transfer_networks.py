@@ -188,6 +188,7 @@ def test_a_probe_is_the_probe_of_the_last_features():
             ValueError,
             r"the samples of the validation have shape \(60, 4\) .* Pass",
         ),
+        ({"validation": (DATA.x[:0], DATA.y[:0])}, ValueError, "the validation is empty. Pass"),
         ({"validation": DATA}, TypeError, "validation is a Data, need a pair. Pass"),
         ({"batch": 1}, ValueError, "batch=1 .a batch norm needs two samples"),
         ({"layer": 0}, ValueError, "layer=0 .layers count from 1"),

@@ -91,6 +91,8 @@ def _validation(validation: Any, data: Data) -> Samples:
         raise TypeError(f"finetune: validation is a {type(validation).__name__}, need a pair. Pass (x, y).")
     x, y = np.asarray(validation[0]), np.asarray(validation[1])
     _check_samples(x, y, data.shape, data.K, "finetune: the samples of the validation")
+    if not len(y):
+        raise ValueError("finetune: the validation is empty. Pass samples of every class, or leave it out.")
     return x.astype(np.float32), y
 
 
