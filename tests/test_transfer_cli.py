@@ -15,13 +15,14 @@ from ufm.losses import CrossEntropy
 from ufm.networks import Recipe, from_arrays, mlp
 from ufm.sweep.store import opened
 from ufm.transfer import rows as rows_module
+from ufm.transfer.backbones import features
 from ufm.transfer.effects import along, effects, error
 from ufm.transfer.experiments import Found, run_scores
 from ufm.transfer.paired import mean_error
 from ufm.transfer.pretraining import Backbone, as_arrays, from_stored, pretrain
 from ufm.transfer.rows import remembered
 from ufm.transfer.samples import noise
-from ufm.transfer.settings import SETTINGS, Setting, quick
+from ufm.transfer.settings import SETTINGS, Setting, quick, reseeded
 from ufm.transfer.summary import correlations, pooled_profile, score_values, spearman
 from ufm.transfer.tables import Method, findings, methods, paired
 
@@ -118,6 +119,30 @@ def test_the_experiments_from_a_command_to_a_table(tmp_path, capsys, monkeypatch
     status, out, err = run(capsys, "causes", *common, "--out", tmp_path / "taken")
     assert (status, out) == (2, "")
     assert "taken: Is a directory. The rows are stored: run it again." in err
+
+
+def test_a_key_moves_every_seed(tmp_path, capsys):
+    store, target = tmp_path / "rows.sqlite", TINY.target()
+    argv = ("finetune", "--setting", "S1", "--key", 7, "--store", store, "--out", tmp_path / "out")
+    assert run(capsys, *argv)[0] == 0
+    with open(tmp_path / "out.csv") as file:
+        first, *_, last = csv.DictReader(file)
+    seen = transfer.few(target, 4, 7)
+    probe = transfer.fit_probe(seen.x, seen.y, key=7)
+    assert (first["method"], first["backbone"], first["draw"]) == ("raw", "7", "7")
+    assert float(first["accuracy"]) == transfer.probe_accuracy(probe, target.x_test, target.y_test)
+    network = pretrain(replace(TINY.tuned[0], key=7), TINY.source())
+    assert float(last["nc1_frozen"]) == pytest.approx(transfer.nc1(features(network, seen.x)[0], seen.y), rel=1e-6)
+    moved = reseeded(replace(TINY, pool=TINY.pool[2:], shots={5: 1}), 7)
+    with opened(store) as held:
+        found = run_scores(moved, held, lambda done, total, what: None)
+    seen = transfer.few(target, 5, 7)
+    probe = transfer.fit_probe(seen.x, seen.y, key=7)
+    assert found.controls[0]["probe_5"] == transfer.probe_accuracy(probe, target.x_test, target.y_test)
+    assert found.rows[0]["seed"] == 8
+    status, out, err = run(capsys, "scores", "--key", -1, "--store", store, "--out", tmp_path / "out")
+    assert (status, out) == (2, "")
+    assert "--key -1 is no seed. Pass 0 .." in err
 
 
 def test_a_stopped_run_goes_on(tmp_path, capsys, monkeypatch):
@@ -232,6 +257,9 @@ def test_correlations_over_a_pool():
     pool, *_, forest = scores_figure(found).axes
     np.testing.assert_allclose(np.asarray(pool.lines[0].get_xdata()), np.exp(np.linspace(-1.0, 1.0, 8)))
     assert "r=-1.00" in pool.get_title()
+    low, high = pool.get_xlim()
+    shown = [text.get_text() for text in pool.get_xticklabels() if low <= text.get_position()[0] <= high]
+    assert shown == ["0.5", "1", "2"]  # from 0.37 to 2.7, where powers of ten are one tick
     assert len(forest.lines) == 2 * 4 + 1  # NC1 twice, NCTI and the source's are defined; and the line at zero
 
 
@@ -276,6 +304,10 @@ def test_negatives_are_said():
     assert "(0.950, +0.050 (se 0.000) against it)" in told
     assert "raw" not in told
     assert "the skip adds +0.100 (0.000) to tuning one layer, mean over the layers but the last (+0.100)" in told
+    assert "rank correlation" not in told  # every NC1 is 1
+    methods = table(probe=0.6, full=0.9, scratch=0.95, **common)
+    falling = {name: replace(method, nc1=2.0 - method.accuracy) for name, method in methods.items()}
+    assert "with NC1 of the test features, over 6 methods: -1.00" in "\n".join(findings(falling))
     told = "\n".join(findings(table(probe=0.83, full=0.7, scratch=0.5, labels=0.9, **common)))
     assert "NEGATIVE: a linear probe of the raw samples does as well: no claim of transfer (0.840, +0.010" in told
     assert "NEGATIVE: a linear probe that learns from the labels by which the others choose does as well" in told

@@ -153,6 +153,9 @@ def test_a_probe_is_the_probe_of_the_last_features():
     expected = transfer.probe_accuracy(transfer.fit_probe(H, DATA.y), held, DATA.y_test)
     assert found.accuracy == expected
     assert found.nc1_after == found.nc1_before
+    held = few(blobs(2, 1.5), 2)
+    again = finetune(NET, DATA, "probe", rates=(1e-3, 1e-1), validation=(held.x, held.y))
+    assert (again.accuracy, again.labels) == (found.accuracy, 60)  # a convex problem: the validation chose nothing
 
 
 @pytest.mark.parametrize(
@@ -166,18 +169,36 @@ def test_a_probe_is_the_probe_of_the_last_features():
         ({"layer": 4}, ValueError, r"layer=4 is none. Pass 1 .. 3, or one of nc1, search, validation"),
         ({"layer": "validation"}, ValueError, "layer='validation', and nothing to choose by. Pass"),
         ({"data": few(DATA, 1)}, ValueError, "layer='nc1', but with one sample of a class NC1 is 0 .* Pass"),
-        ({"data": replace(DATA, x=DATA.x[:, :4])}, ValueError, r"the network does not take .* Pass data"),
+        ({"data": replace(DATA, x=DATA.x[:, :4])}, ValueError, r"the test samples of data have shape .* Pass"),
+        (
+            {"data": replace(DATA, x=DATA.x[:, :4], x_test=DATA.x_test[:, :4])},
+            ValueError,
+            r"the network does not take .* Pass data",
+        ),
+        (
+            {"data": replace(DATA, x=DATA.x * np.nan)},
+            ValueError,
+            "the training samples of data have 360 non-finite .* Pass",
+        ),
+        ({"data": replace(DATA, y_test=DATA.y_test + 0.5)}, ValueError, "the test samples .* labels .* float64. Pass"),
         ({"data": replace(DATA, x=DATA.x[DATA.y > 0], y=DATA.y[DATA.y > 0])}, ValueError, "class 0 has no .* Pass"),
         ({"data": replace(DATA, y_test=0 * DATA.y_test)}, ValueError, "the test set has fewer than two .* Pass"),
-        ({"validation": (DATA.x[:, :4], DATA.y)}, ValueError, r"samples of the validation have shape \(4,\), .* Pass"),
+        (
+            {"validation": (DATA.x[:, :4], DATA.y)},
+            ValueError,
+            r"the samples of the validation have shape \(60, 4\) .* Pass",
+        ),
+        ({"validation": (DATA.x[:0], DATA.y[:0])}, ValueError, "the validation is empty. Pass"),
+        ({"validation": DATA}, TypeError, "validation is a Data, need a pair. Pass"),
         ({"batch": 1}, ValueError, "batch=1 .a batch norm needs two samples"),
         ({"layer": 0}, ValueError, "layer=0 .layers count from 1"),
         ({"layer": "nc2"}, ValueError, "layer='nc2' is none. Pass"),
-        ({"rates": ()}, ValueError, "rates is empty. Pass"),
+        ({"rates": ()}, ValueError, r"rates=\(\) is no list of learning rates. Pass"),
+        ({"rates": 1e-3}, ValueError, "rates=0.001 is no list of learning rates. Pass"),
         ({"rates": (1e-3, 1e-2)}, ValueError, "2 rates, and nothing to choose by. Pass"),
         ({"rates": (-1.0,)}, ValueError, "a rate=-1.0 is not"),
-        ({"data": replace(DATA, y=DATA.y + 1)}, ValueError, "labels 1 .. 3 for K=3 classes. Pass"),
-        ({"validation": (DATA.x, DATA.y[:3])}, ValueError, "validation has 60 samples and 3 labels. Pass"),
+        ({"data": replace(DATA, y=DATA.y + 1)}, ValueError, "the training samples .* from 1 to 3. Pass one label"),
+        ({"validation": (DATA.x, DATA.y[:3])}, ValueError, r"the samples of the validation .* Pass .* \[3, 6\]"),
         ({"steps": 0}, ValueError, "steps=0"),
         ({"key": -1}, ValueError, "key=-1"),
     ],
@@ -216,6 +237,10 @@ def test_a_profile_is_what_each_layer_measures():
     assert np.all(np.isnan(layer_profile(NET, DATA, n=4, draws=1).probe_sd))
     with pytest.raises(TypeError, match=r"layer_profile: source is a tuple. Build Data"):
         layer_profile(NET, DATA, (1, 2))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match=r"layer_profile: model is a NoneType. Pass"):
+        layer_profile(None, DATA)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"layer_profile: the untrained model has layers \['layer1'\], .* Pass"):
+        layer_profile(NET, DATA, n=4, draws=1, untrained_model=lambda x: {"layer1": x})
     with pytest.raises(TypeError, match=r"layer_profile: a function has no weights .* Pass"):
         layer_profile(NET.taps, DATA)
     with pytest.raises(ValueError, match=r"layer_profile: .* batch norms .* Pass"):
@@ -290,6 +315,12 @@ def test_data_sets_made_from_others():
     for call, message in (
         (lambda: few(DATA, 21), "few: n=21, but the smallest class has 20 training samples. Pass"),
         (lambda: split(DATA, 20), "split: n=20 leaves a class empty. Pass"),
+        (lambda: of_classes(DATA, [0, 3], "two"), r"of_classes: classes=\[0, 3\]. Pass two .* 0 .. 2"),
+        (lambda: of_classes(DATA, [1, 1], "two"), r"of_classes: classes=\[1, 1\]. Pass two"),
+        (lambda: shift(DATA.x, np.random.default_rng(0)), r"shift: samples have shape \(6,\), .* Pass"),
+        (lambda: augmented(DATA, noise, -1), "augmented: key=-1"),
+        (lambda: transfer.untrained(NET, -1), "untrained: key=-1"),
+        (lambda: transfer.predict(tuned("probe"), DATA.x[:, :4]), "predict: the network does not take .* Pass"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

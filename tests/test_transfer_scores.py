@@ -42,6 +42,11 @@ def blobs(n, d, K=3, spread=1.0, seed=0):
     return 1.5 * rng.standard_normal((K, d))[y] + spread * rng.standard_normal((K * n, d)), y
 
 
+def wrong(value: Any) -> Any:
+    """Of a type that is not allowed."""
+    return value
+
+
 H, Y = blobs(20, 6)
 
 
@@ -107,6 +112,10 @@ def test_where_scores_fail_they_say_so():
     assert found.values["vci"] == pytest.approx(0.0, abs=1e-10)
     assert found.values["h_score"] == pytest.approx(2.0, abs=1e-10)
     assert "N=12 samples in d=30 dimensions" in found.notes[0]
+    low_rank = transfer.vci(X[:, :2] @ np.random.default_rng(0).standard_normal((2, 30)), y)
+    assert low_rank == pytest.approx(transfer.vci(X[:, :2], y), rel=1e-9)
+    assert low_rank > 0.01
+    assert "N=12 samples in d=30" in str(transfer.rank_models({"a": X}, y, bootstrap=0))
     noisier = transfer.h_score_shrunk(*blobs(4, 30, spread=4.0))
     assert 0.0 < noisier < found.values["h_score_shrunk"] < 2.0 * 12 / 11
     one = transfer.scores(np.eye(3), np.arange(3), ddof=1)
@@ -156,6 +165,8 @@ def test_ncti_is_relative_to_its_pool():
     assert all(-1.0 <= value <= 2.0 for value in found.values())
     pair = transfer.ncti({name: pool[name] for name in ("middle", "bad")}, y)
     assert pair["middle"] != pytest.approx(found["middle"], abs=1e-3)
+    assert found == pytest.approx({name: transfer.ncti(pool | {"flat": np.ones((36, 6))}, y)[name] for name in pool})
+    assert np.isnan(transfer.ncti(pool | {"flat": np.ones((36, 6))}, y)["flat"])
     with pytest.raises(ValueError, match=r"ncti: needs two models .* Pass"):
         transfer.ncti({"one": H}, Y)
     with pytest.raises(ValueError, match=r"ncti: 3 samples of 3 classes. Pass"):
@@ -196,11 +207,29 @@ def test_the_probe_chooses_its_strength_and_stays_put_under_similarities():
         (lambda: transfer.scores(H * np.nan, Y), ValueError, "non-finite entries. Pass"),
         (lambda: transfer.scores([[1j], [2.0]], [0, 1]), TypeError, "dtype complex128, .* Pass"),
         (lambda: transfer.logme(H, Y * 0), ValueError, "logme: all labels are 0, .* Pass"),
-        (lambda: transfer.transrate(H, Y, eps=0.0), ValueError, "transrate: eps=0.0 is not positive. Pass"),
+        (lambda: transfer.transrate(H, Y, eps=0.0), ValueError, "transrate: eps=0.0 is not a finite .* Pass"),
         (lambda: fit_probe(H, Y * 0), ValueError, "fit_probe: all labels are 0, .* Pass"),
-        (lambda: fit_probe(H, Y, strengths=()), ValueError, "fit_probe: strengths is empty. Pass"),
+        (lambda: transfer.transrate(H, Y, eps=np.nan), ValueError, "transrate: eps=nan is not a finite"),
+        (lambda: transfer.scores(H, Y, ddof=2), ValueError, "scores: ddof=2 is neither 0 nor 1. Pass"),
+        (lambda: transfer.nc1(H, Y, wrong(0.5)), TypeError, "nc1: ddof=0.5 is not an integer. Pass"),
+        (lambda: fit_probe(H, Y, strengths=()), ValueError, r"fit_probe: strengths=\(\) is no list of decays. Pass"),
+        (
+            lambda: fit_probe(H, Y, strengths=wrong(0.1)),
+            ValueError,
+            "fit_probe: strengths=0.1 is no list of decays. Pass",
+        ),
+        (lambda: fit_probe(H, Y, key=-1), ValueError, "fit_probe: key=-1"),
+        (lambda: probe_accuracy(fit_probe(H, Y), H[:, :2], Y), ValueError, "features have d=2, the probe d=6. Pass"),
         (lambda: fit_probe(H, Y, strengths=(-1.0,)), ValueError, "fit_probe: a strength=-1.0 .* Pass"),
-        (lambda: transfer.rank_models({}, Y), ValueError, "rank_models: there is no model. Pass"),
+        (lambda: transfer.rank_models({}, Y), ValueError, "rank_models: pool is a dict with no named model. Pass"),
+        (
+            lambda: transfer.rank_models(wrong([H]), Y),
+            ValueError,
+            "rank_models: pool is a list with no named model. Pass",
+        ),
+        (lambda: transfer.rank_models({"a": H, "b": H * np.nan}, Y), ValueError, "model 'b': features has .* Pass"),
+        (lambda: transfer.rank_models(wrong({"1": H, 1: H}), Y), ValueError, "two models are called '1'. Pass"),
+        (lambda: transfer.rank_models({"a": H}, Y, bootstrap=1), ValueError, "bootstrap=1 tells no interval. Pass 20"),
         (lambda: transfer.rank_models({"a": H}, Y, score="nc"), ValueError, "score='nc' is none. Did you mean 'nc1'"),
         (lambda: transfer.rank_models({"a": H}, Y, bootstrap=-1), ValueError, "rank_models: bootstrap=-1 .* Pass"),
     ],

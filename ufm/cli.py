@@ -213,6 +213,9 @@ def _transfer_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
     transfer.add_argument("--setting", choices=("S1", "S2", "S3", "S4"), default="S3", help="below (default S3)")
     transfer.add_argument("--quick", action="store_true", help="a smaller experiment of the same kind")
     transfer.add_argument(
+        "--key", type=int, default=0, help="added to every seed: other networks and samples (default 0)"
+    )
+    transfer.add_argument(
         "--store", default="ufm-transfer.sqlite", metavar="PATH", help="the rows (default ufm-transfer.sqlite)"
     )
     transfer.add_argument(

@@ -16,6 +16,7 @@ from ufm.sweep.store import opened
 if TYPE_CHECKING:
     from ufm.transfer.experiments import Found
 
+LARGEST = 2**30  # keys below it leave room for the seeds that are added
 EXPERIMENTS = {
     "scores": "scores of a pool of pretrained networks against the accuracy of linear probes",
     "causes": "what epochs, decay, augmentation and projection heads do to collapse and to transfer",
@@ -30,9 +31,11 @@ def run_transfer(options: Namespace) -> int:
     Returns:
         0.
     Raises:
-        BadOptionError: files that cannot be written; equinox or scikit-learn is not installed.
+        BadOptionError: a key that is no seed; files that cannot be written; equinox or scikit-learn is not installed.
     """
-    name = f"ufm-transfer-{options.experiment}-{options.setting}"
+    name = f"ufm-transfer-{options.experiment}-{options.setting}" + (f"-key{options.key}" if options.key else "")
+    if not 0 <= options.key < LARGEST:
+        raise BadOptionError(f"--key {options.key} is no seed. Pass 0 .. {LARGEST - 1}.")
     target = target_path(options.out or name, name)
     ticker = Ticker(sys.stderr)
     try:
@@ -58,7 +61,7 @@ def _found(options: Namespace, ticker: "Ticker") -> "Found":
     """The rows, from the store or computed."""
     from ufm.transfer import experiments, settings  # here, for they need the extra
 
-    setting = settings.SETTINGS[options.setting]
+    setting = settings.reseeded(settings.SETTINGS[options.setting], options.key)
     setting = settings.quick(setting) if options.quick else setting
     run = {
         "scores": experiments.run_scores,

@@ -51,7 +51,7 @@ def cause_lines(found: Found) -> Iterable[str]:
         "s" if seeds > 1 else ""
     )
     head = "".join(f"{f'probe {n}':>17}" for n in shots)
-    yield f"{'change':24}{'against':14}{'source NC1':>11}{'log ratio':>16}{'log ratio NC1':>16}{head}"
+    yield f"{'change':24}{'against':14}{'source NC1':>11}{'its log ratio':>16}{'log ratio NC1':>16}{head}"
     for effect in changes:
         cells = "".join(f"{_difference(effect.probes[n], 3):>17}" for n in shots)
         nc1s = f"{_difference(effect.source, 2):>16}{_difference(effect.downstream, 2):>16}"

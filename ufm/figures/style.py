@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 # Okabe and Ito's colours, told apart by colour-blind readers.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
@@ -85,3 +87,15 @@ def save(figure: Figure, target: Path) -> tuple[Path, Path]:
         figure.set_layout_engine("none")  # the same layout in both, found once
         figure.savefig(pdf, metadata={"Creator": None, "Producer": None, "CreationDate": None})
     return png, pdf
+
+
+def log_ticks(axis: Axis) -> None:
+    """Ticks of a logarithmic axis, with some between powers of ten where those alone would be one or two."""
+    low, high = axis.get_view_interval()
+    if high < 200.0 * low:
+        subs = (1.0, 2.0, 5.0) if high > 8.0 * low else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=12))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    else:
+        axis.set_major_locator(LogLocator(numticks=6))
+    axis.set_minor_locator(NullLocator())

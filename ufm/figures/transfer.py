@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
-from ufm.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY, style
+from ufm.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY, log_ticks, style
 from ufm.transfer.effects import Effect, along, effects, error
 from ufm.transfer.experiments import Found
 from ufm.transfer.summary import Correlation, correlations, pooled_profile
@@ -17,8 +17,8 @@ from ufm.transfer.tables import Method, findings, methods
 NOTE: dict[str, Any] = {"color": GREY, "size": 8.5}
 DASHED = (0, (3, 2))
 NAMES = {
-    "nc1": "NC1", "few_nc1": "NC1, of 5 samples", "cdnv": "CDNV", "few_cdnv": "CDNV, of 5 samples",
-    "vci": "VCI", "h_score_shrunk": "H-score", "logme": "LogME", "few_logme": "LogME, of 5 samples",
+    "nc1": "NC1", "few_nc1": "NC1, of 5 a class", "cdnv": "CDNV", "few_cdnv": "CDNV, of 5 a class",
+    "vci": "VCI", "h_score_shrunk": "H-score, shrunk", "logme": "LogME", "few_logme": "LogME, of 5 a class",
     "ncti": "NCTI", "ncc_error": "nearest-mean error", "trace_ratio": "trace ratio",
     "numerical_rank": "numerical rank", "source_nc1": "NC1 on the source",
 }  # fmt: skip
@@ -41,13 +41,21 @@ TITLES = {
 }  # fmt: skip
 
 
+READ = (
+    "Dots: draws of the samples, those of a backbone at one height; bars: means; in brackets: the share of the "
+    "parameters that was trained. The layer is given, or that of the lowest NC1 before tuning, of the lowest NC1 after "
+    "tuning (search), or of the best accuracy on the validation."
+)
+
+
 def scores_figure(found: Found) -> Figure:
     """NC1 of each backbone against the accuracy of its probes, and the correlations of every score."""
     shots = list(found.setting.shots)
     table = correlations(found)
     with style():
         figure = Figure(figsize=(9.6, 6.4), layout="constrained")
-        figure.suptitle(_title(found, f"{len(found.rows)} backbones"), x=0.012, ha="left", size=10.5)
+        told = f"{len(found.rows)} backbones; 95 % bootstrap intervals over them"
+        figure.suptitle(_title(found, told), x=0.012, ha="left", size=10.5)
         top, bottom = figure.add_gridspec(2, 1, height_ratios=(1.0, 1.1))
         upper, lower = top.subgridspec(1, len(shots)), bottom.subgridspec(1, len(shots))
         shared: Axes | None = None
@@ -66,6 +74,7 @@ def causes_figure(found: Found) -> Figure:
     with style():
         figure = Figure(figsize=(9.0, 0.24 * len(changes) + 1.6), layout="constrained")
         told = f"changes of the pretraining, {seeds} seed{'s' * (seeds > 1)}"
+        told += " (dots), means (bars) and their standard errors" if seeds > 1 else ""
         figure.suptitle(_title(found, told), x=0.012, ha="left", size=10.5)
         left, right = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
         for i, effect in enumerate(changes):
@@ -100,18 +109,21 @@ def layers_figure(found: Found) -> Figure:
     first = profiles[sizes[0]]
     layer = np.arange(1, len(first["probe"]) + 1)
     with style():
-        figure = Figure(figsize=(9.0, 3.5), layout="constrained")
-        figure.suptitle(
-            _title(found, f"{found.rows[0]['model']}, {seeds} seed{'s' * (seeds > 1)}"), x=0.012, ha="left", size=10.5
-        )
+        figure = Figure(figsize=(9.6, 3.7), layout="constrained")
+        told = f"mean of {seeds} seeds (bars: their standard deviation)" if seeds > 1 else "one seed"
+        figure.suptitle(_title(found, f"{found.rows[0]['model']}, {told}"), x=0.012, ha="left", size=10.5)
         left, right = figure.subplots(1, 2)
-        left.set_title("NC1 of each layer")
+        left.set_title("NC1 of the training samples")
         left.plot(layer, first["downstream_nc1"], color=RED, marker="o", label="on the task")
         left.plot(layer, first["source_nc1"], color=GREEN, marker="o", label="on the source")
         left.plot(layer, first["random_nc1"], color=GREY, linestyle=DASHED, marker="x", label="on the task, untrained")
-        _log(left)
+        left.set_ylabel("NC1")
+        left.set_yscale("log")
+        log_ticks(left.yaxis)
         r_task, r_source = (float(np.mean(first[f"r_{name}"])) for name in ("downstream", "source"))
-        right.set_title(rf"Linear probe: $r={r_task:+.2f}$ with log NC1 on the task, ${r_source:+.2f}$ on the source")
+        right.set_title(
+            rf"{sizes[0]} a class: $r={r_task:+.3f}$ with log NC1 on the task, ${r_source:+.3f}$ on the source"
+        )
         for (n, profile), colour in zip(profiles.items(), (BLUE, ORANGE, PURPLE), strict=False):
             right.errorbar(layer, profile["probe"], profile["seed_sd"], color=colour, marker="o", capsize=2,
                            label=f"{n} samples a class")  # fmt: skip
@@ -119,11 +131,11 @@ def layers_figure(found: Found) -> Figure:
             right.axhline(profile["raw"][0], color=colour, linewidth=0.7, linestyle=(0, (1, 1.5)))
         right.plot([], [], color=INK, linestyle=DASHED, marker="x", label="untrained network")
         right.plot([], [], color=INK, linewidth=0.7, linestyle=(0, (1, 1.5)), label="raw samples")
-        right.set_ylabel("test accuracy")
+        right.set_ylabel("test accuracy of the linear probe")
         for axes in (left, right):
             axes.set_xlabel("layer")
             axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        figure.legend(*_legends(left, right), loc="outside lower center", ncols=4, columnspacing=1.2)
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, columnspacing=1.2)
     return figure
 
 
@@ -136,9 +148,10 @@ def finetune_figure(found: Found) -> Figure:
     tables = [methods(found, n) for n in setting.sizes]
     count = len(setting.tuned)
     with style():
-        figure = Figure(figsize=(3.0 * len(tables) + 2.4, 0.24 * len(tables[0]) + 2.2), layout="constrained")
+        figure = Figure(figsize=(3.4 * len(tables) + 2.4, 0.24 * len(tables[0]) + 2.2), layout="constrained")
         told = f"{setting.tuned[0].label}, {count} backbone{'s' * (count > 1)}"
-        figure.suptitle(_title(found, told), x=0.012, ha="left", size=10.5)
+        title = textwrap.fill(_title(found, told), int(13.0 * figure.get_figwidth()))
+        figure.suptitle(title, x=0.012, ha="left", size=10.5)
         panels, negatives = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0], []
         for axes, n, table in zip(panels, setting.sizes, tables, strict=True):
             named = {method.name: method for method in table}
@@ -147,8 +160,12 @@ def finetune_figure(found: Found) -> Figure:
             _draw_methods(axes, table)
         panels[0].set_yticks(range(len(tables[0])), [_method_name(method) for method in tables[0]])
         panels[0].set_ylim(len(tables[0]) - 0.4, -0.6)
-        room = int(15.0 * figure.get_figwidth())  # letters of a line
-        told = [textwrap.fill(line, room, subsequent_indent="    ") for line in negatives]
+        kinds = [method.name.split()[-1].isdigit() + 2 * (" " in method.name) for method in tables[0]]
+        for i in (i for i in range(1, len(kinds)) if kinds[i] != kinds[i - 1]):  # controls; layers by number; rules
+            for axes in panels:
+                axes.axhline(i - 0.5, color=GREY, linewidth=0.4, zorder=0)
+        room = int(19.0 * figure.get_figwidth())  # letters of a line
+        told = [textwrap.fill(line, room, subsequent_indent="    ") for line in (READ, *negatives)]
         figure.supxlabel("\n".join(told), x=0.012, ha="left", **NOTE)
     return figure
 
@@ -159,18 +176,14 @@ def _draw_pool(axes: Axes, found: Found, n: int, entry: Correlation) -> None:
     axes.plot(x[~bare], y[~bare], "o", color=BLUE, label="pretrained")
     axes.plot(x[bare], y[bare], "x", color=RED, label="untrained")
     raw = found.controls[0][f"probe_{n}"]
-    axes.axhline(raw, color=GREY, linewidth=0.8, linestyle=DASHED)
-    inside = raw > np.min(y) + 0.1 * np.ptp(y)
-    axes.text(0.01, raw, "raw samples", transform=axes.get_yaxis_transform(), va="top" if inside else "bottom", **NOTE)
+    axes.axhline(raw, color=GREY, linewidth=0.8, linestyle=DASHED, zorder=0, label="raw samples")
     axes.set_xscale("log")
-    axes.xaxis.set_minor_locator(NullLocator())
-    ticks = [value for value in (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10) if 0.9 * min(x) <= value <= 1.1 * max(x)]
-    axes.set_xticks(ticks[:: max(1, len(ticks) // 4)], [f"{value:g}" for value in ticks[:: max(1, len(ticks) // 4)]])
+    log_ticks(axes.xaxis)
     axes.set_xlabel("NC1 on the task")
     axes.set_title(f"{n} samples a class: $r={entry.pearson:+.2f}$  [${entry.low:+.2f}$, ${entry.high:+.2f}$]")
     if n == min(found.setting.shots):
         axes.set_ylabel("test accuracy of the linear probe")
-        axes.legend(loc="best", handlelength=0.8)
+        axes.legend(loc="best", handlelength=1.2, frameon=True, framealpha=1.0, edgecolor="none")
 
 
 def _draw_correlations(axes: Axes, entries: list[Correlation], first: bool) -> None:
@@ -221,19 +234,3 @@ def _method_name(method: Method) -> str:
 
 def _title(found: Found, what: str) -> str:
     return f"{found.setting.name}, {found.setting.title}: {what}"
-
-
-def _legends(*panels: Axes) -> tuple[list[Any], list[str]]:
-    pairs = [axes.get_legend_handles_labels() for axes in panels]
-    return [handle for handles, _ in pairs for handle in handles], [label for _, labels in pairs for label in labels]
-
-
-def _log(axes: Axes) -> None:
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    if high < 100.0 * low:  # powers of ten alone would be one or two ticks
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    else:
-        axes.yaxis.set_major_locator(LogLocator(numticks=6))
-    axes.yaxis.set_minor_locator(NullLocator())

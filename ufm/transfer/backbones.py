@@ -33,6 +33,15 @@ def features(network: Network, x: np.ndarray) -> list[np.ndarray]:
     return [np.concatenate(layer) for layer in zip(*parts, strict=True)]
 
 
+def check_fit(network: Network, x: np.ndarray, who: str) -> None:
+    """ValueError unless the network takes samples of this shape."""
+    try:
+        features(network, x[:2])
+    except (TypeError, ValueError) as error:
+        told = f"{who}: the network does not take samples of shape {x.shape[1:]} ({str(error).splitlines()[0]})."
+        raise ValueError(f"{told} Pass data of the shape that it was trained on.") from error
+
+
 def truncated(network: Network, dropped: int) -> Network:
     """The network without its last `dropped` stages (a projection head). Its classifier fits no more: for transfer.
 
@@ -73,8 +82,9 @@ def untrained(network: Network, key: int = 0) -> Network:
 
     Raises:
         TypeError: a layer that is not of ufm.networks: pass your own untrained network where one is asked for.
+        ValueError: a negative key.
     """
-    rng = np.random.default_rng(key)
+    rng = np.random.default_rng(whole(key, "key", "untrained", 0, "a seed"))
     stages = tuple(_fresh(stage, rng) for stage in network.stages)
     return Network(stages, _fresh(network.head, rng, 1.0), network.names)
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ufm.networks.data import Data
 from ufm.sweep.store import Store
 from ufm.transfer.plans import LAYERED
@@ -29,7 +31,8 @@ class Found:
     layers    model, seed, n; names [L] and arrays [L] of `LayerProfile`; raw_nc1, raw_probe
     finetune  method, layer (0 for none), n, backbone (seed of its pretraining), draw (seed of the samples); accuracy
               on the test set; validation_accuracy, rate, labels, trained, total, share, seconds, nc1_before, nc1_after,
-              nc1_test as in `Tuned`; frozen [L], NC1 of the backbone's layers on the same samples (not in the CSV).
+              nc1_test as in `Tuned`; frozen [L], NC1 of the backbone's layers on the same samples (not in the CSV), and
+              nc1_frozen, that of this row's layer.
               Methods are those of `METHODS`, and three linear probes: "raw" of the samples themselves, "random" of
               the backbone before training, "labels" of the backbone, learnt from the validation's samples too
     """
@@ -47,7 +50,7 @@ def run_scores(setting: Setting, store: Store, progress: Progress) -> Found:
     for i, backbone in enumerate(models):
         label = "raw samples" if backbone is None else backbone.label
         progress(i, len(models), label)
-        row = score_row(store, backbone, source, target, setting.shots)
+        row = score_row(store, backbone, source, target, setting.shots, setting.key)
         rows.append({**_about(backbone), **row})
     progress(len(models), len(models), "")
     return Found(setting, tuple(rows[:-1]), tuple(rows[-1:]))
@@ -60,11 +63,12 @@ def run_causes(setting: Setting, store: Store, progress: Progress) -> Found:
     changes = [backbone for backbone in setting.pool if backbone.against in present]
     shown = {*(backbone.label for backbone in changes), *(backbone.against for backbone in changes)}
     kinds = [backbone for backbone in setting.pool if backbone.label in shown]
-    wanted = [replace(backbone, key=key) for key in range(setting.seeds) for backbone in kinds]
+    wanted = [replace(backbone, key=key) for key in _seeds(setting, setting.seeds) for backbone in kinds]
     rows = []
     for i, backbone in enumerate(wanted):
         progress(i, len(wanted), f"{backbone.label}, seed {backbone.key}")
-        rows.append({**_about(backbone), **score_row(store, backbone, source, target, setting.shots)})
+        row = score_row(store, backbone, source, target, setting.shots, setting.key)
+        rows.append({**_about(backbone), **row})
     progress(len(wanted), len(wanted), "")
     return Found(setting, tuple(rows))
 
@@ -91,7 +95,7 @@ def run_finetune(setting: Setting, store: Store, progress: Progress) -> Found:
     source, target = setting.source(), setting.target()
     kinds = _kinds(len(setting.tuned[0].make(source.shape, source.K).stages), setting.rates)
     crossed = [(n, backbone, draw) for n, draws in setting.sizes.items() for backbone in setting.tuned
-               for draw in range(draws)]  # fmt: skip
+               for draw in _seeds(setting, draws)]  # fmt: skip
     wanted = [(*case, *kind) for case in crossed for kind in kinds]
     rows = []
     for i, (n, backbone, draw, method, layer) in enumerate(wanted):
@@ -99,7 +103,8 @@ def run_finetune(setting: Setting, store: Store, progress: Progress) -> Found:
         progress(i, len(wanted), f"{method}{at}, {n} samples a class, backbone {backbone.key}, draw {draw}")
         row = _adapted(setting, store, source, target, backbone, n, draw, method, layer)
         frozen = frozen_row(store, backbone, source, target, n, draw)["nc1"]
-        rows.append({"method": method, "n": n, "backbone": backbone.key, "draw": draw, "frozen": frozen, **row})
+        own = {"frozen": frozen, "nc1_frozen": np.nan if layer is None else float(frozen[layer - 1])}
+        rows.append({"method": method, "n": n, "backbone": backbone.key, "draw": draw, **own, **row})
     progress(len(wanted), len(wanted), "")
     return Found(setting, tuple(rows))
 
@@ -117,6 +122,10 @@ def _adapted(
     how = {"method": method, "layer": layer, "rates": list(setting.rates), "steps": setting.steps}
     start = setting.tuned[0] if method == "scratch" else backbone
     return finetune_row(store, start, source, target, how, n, draw)
+
+
+def _seeds(setting: Setting, count: int) -> range:
+    return range(setting.key, setting.key + count)
 
 
 def _about(backbone: Backbone | None) -> Row:

@@ -27,8 +27,8 @@ import numpy as np
 from ufm.networks.data import Data
 from ufm.networks.layers import Affine
 from ufm.networks.models import Network
-from ufm.transfer.backbones import features, opened, untrained
-from ufm.transfer.options import checked
+from ufm.transfer.backbones import check_fit, features, opened, untrained
+from ufm.transfer.options import Samples, checked
 from ufm.transfer.plans import LAYERED, METHODS, Plan
 from ufm.transfer.probe import fit_probe
 from ufm.transfer.scores import nc1
@@ -43,7 +43,7 @@ class Tuned:
         method: its name. layer: number of the stage, from 1, or None. rule: how it was chosen, if by a rule.
         accuracy: on the test set, which nothing was chosen by. validation_accuracy: NaN without validation.
         trained, total: parameters, and those of the whole network with its head; batch statistics are none.
-        labels: every label that was used, of training and of validation.
+        labels: every label that was learnt from or chosen by.
         nc1_before: of the frozen last features on the training set. nc1_after, nc1_test: of the features that the head
             sees, on the training and the test set.
         rate: the learning rate; NaN where a convex problem was solved. seconds: of training, without compilation.
@@ -95,21 +95,22 @@ def finetune(
             training set; "search", the one whose tuning ends in the lowest NC1 on the training set; "validation", the
             one whose tuning ends in the best accuracy on `validation`.
         rates: Adam's, falling by a cosine. Of several, that of the best accuracy on `validation` is taken.
-        validation: (x, y) held out for rate and layer; its labels count in `Tuned.labels`.
+        validation: (x, y) held out for rate and layer; where it chooses one, its labels count in `Tuned.labels`.
         steps: of Adam. batch: samples of a step; a smaller training set is taken whole. key: seed.
     Raises:
         TypeError, ValueError: options or data that cannot work, or that would have no effect.
         FloatingPointError: the loss is not finite.
     """
-    chosen = checked(network, data, method, layer, rates, validation, steps, batch, key)
-    plan, labels = METHODS[method], len(data.y) + (0 if validation is None else len(validation[1]))
-    L = len(network.stages)
+    chosen, held = checked(network, data, method, layer, rates, validation, steps, batch, key)
+    plan, L = METHODS[method], len(network.stages)
+    chooses = chosen == "validation" or (len(rates) > 1 and _trains(plan(L, 0)))
+    labels = len(data.y) + (len(held[1]) if held is not None and chooses else 0)
     frozen = [nc1(H, data.y) for H in features(network, data.x)]
     layers = [min(range(L), key=lambda at: least(frozen[at]))] if chosen == "nc1" else range(L)
     layers = layers if isinstance(chosen, str) else [chosen - 1]
     found = []
     for at in layers:
-        tuned = _adapted(network, data, plan(L, at), rates, validation, steps, batch, key)
+        tuned = _adapted(network, data, plan(L, at), rates, held, steps, batch, key)
         found.append(
             replace(
                 tuned,
@@ -123,10 +124,9 @@ def finetune(
     best = min(
         found, key=lambda tuned: -tuned.validation_accuracy if chosen == "validation" else least(tuned.nc1_after)
     )
-    logits = predict(best, data.x_test)
     return replace(
         best,
-        accuracy=float(np.mean(np.argmax(logits, axis=1) == data.y_test)),
+        accuracy=_right(best.network, best.skip, (data.x_test, data.y_test)),
         nc1_test=nc1(features_of(best.network, data.x_test, best.skip), data.y_test),
         seconds=sum(tuned.seconds for tuned in found),
     )
@@ -138,17 +138,32 @@ def least(value: float) -> float:
 
 
 def predict(tuned: Tuned, x: Any) -> np.ndarray:
-    """[N, K] logits of samples x [N, ...]."""
-    head = tuned.network.head
-    return features_of(tuned.network, x, tuned.skip) @ np.asarray(head.weight).T + np.asarray(head.bias)
+    """[N, K] logits of samples x [N, ...].
+
+    Raises:
+        ValueError: samples of another shape than those that the network was adapted to.
+    """
+    samples = np.asarray(x, np.float32)
+    check_fit(tuned.network, samples, "predict")
+    return _logits(tuned.network, samples, tuned.skip)
+
+
+def _logits(network: Network, x: np.ndarray, skip: int | None) -> np.ndarray:
+    return features_of(network, x, skip) @ np.asarray(network.head.weight).T + np.asarray(network.head.bias)
+
+
+def _trains(plan: Plan) -> bool:
+    """Whether Adam trains something: a head alone is a convex problem, and solved."""
+    return plan.first < plan.stop
 
 
 def _adapted(
-    network: Network, data: Data, plan: Plan, rates: Sequence[float], validation: Any, steps: int, batch: int, key: int
-) -> Tuned:
+    network: Network, data: Data, plan: Plan, rates: Sequence[float], validation: Samples | None,
+    steps: int, batch: int, key: int,
+) -> Tuned:  # fmt: skip
     """The plan carried out, at the best of the rates; nothing of the test set is looked at."""
     clock = time.perf_counter()
-    if plan.first == plan.stop:
+    if not _trains(plan):
         tried = [(float("nan"), _probed(network, data, plan.skip, key))]
         seconds = time.perf_counter() - clock
     else:
@@ -162,7 +177,7 @@ def _adapted(
             tuned, spent = adapt(part, kept, data.y, data.K, skip, rate, steps, batch, key)
             tried.append((rate, Network((*prefix, *tuned.stages), tuned.head, network.names)))
             seconds += spent
-    right = [np.nan if validation is None else _right(each, plan.skip, *validation) for _, each in tried]
+    right = [np.nan if validation is None else _right(each, plan.skip, validation) for _, each in tried]
     best = int(np.argmax(right))
     rate, adapted = tried[best]
     H = features_of(adapted, data.x, plan.skip)
@@ -183,6 +198,5 @@ def _probed(network: Network, data: Data, skip: int | None, key: int) -> Network
     return Network(network.stages, head, network.names)
 
 
-def _right(network: Network, skip: int | None, x: Any, y: Any) -> float:
-    logits = features_of(network, x, skip) @ np.asarray(network.head.weight).T + np.asarray(network.head.bias)
-    return float(np.mean(np.argmax(logits, axis=1) == y))
+def _right(network: Network, skip: int | None, samples: Samples) -> float:
+    return float(np.mean(np.argmax(_logits(network, samples[0], skip), axis=1) == samples[1]))

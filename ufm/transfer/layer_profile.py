@@ -10,7 +10,8 @@ from ufm.networks.data import Data
 from ufm.networks.files import batches
 from ufm.networks.models import Network, with_statistics
 from ufm.networks.probes import Features, gather
-from ufm.transfer.backbones import has_open_norms, untrained
+from ufm.transfer.backbones import check_fit, has_open_norms, untrained
+from ufm.transfer.options import check_data
 from ufm.transfer.probe import fit_probe, probe_accuracy
 from ufm.transfer.samples import few
 from ufm.transfer.scores import nc1
@@ -72,20 +73,26 @@ def layer_profile(
         untrained_model: the control; by default the same network with fresh weights. A function needs one.
         key: seed of the draws and of the fresh weights.
     Raises:
-        TypeError: a function without `untrained_model`.
-        ValueError: fewer than n samples in a class; open batch norms and no source.
+        TypeError: a function without `untrained_model`; a model that is neither; data that are not Data.
+        ValueError: fewer than n samples in a class; data that cannot be computed with; open batch norms and no source;
+            an untrained model of other layers.
     """
     whole(draws, "draws", "layer_profile", 1, "a probe needs samples")
-    for name, given in (("data", data), ("source", source)):
-        if not isinstance(given, Data) and (name == "data" or given is not None):
-            raise TypeError(
-                f"layer_profile: {name} is a {type(given).__name__}. Build Data with ufm.networks.from_arrays(...)."
-            )
+    whole(key, "key", "layer_profile", 0, "a seed")
+    check_data(data, "data", "layer_profile")
+    if source is not None:
+        check_data(source, "source", "layer_profile")
     taps, fresh = _taps(model, source), _control(model, untrained_model, data, key)
+    if isinstance(model, Network):
+        check_fit(model, data.x, "layer_profile")
     sets = [few(data, n, key + draw) for draw in range(draws)]
     trained, random = _measured(taps, data, sets), _measured(fresh, data, sets)
     raw = _measured(lambda x: {"raw": np.reshape(x, (len(x), -1))}, data, sets)
     names = tuple(trained)
+    if names != tuple(random):
+        raise ValueError(
+            f"layer_profile: the untrained model has layers {list(random)}, the model {list(names)}. Pass the same."
+        )
     source_nc1 = np.full(len(names), np.nan)
     if source is not None:
         seen, labels = gather(taps, batches(source.x, source.y))
@@ -128,6 +135,10 @@ def _measured(taps: Features, data: Data, sets: list[Data]) -> dict[str, tuple[f
 
 def _taps(model: Network | Features, source: Data | None) -> Features:
     if not isinstance(model, Network):
+        if not callable(model):
+            raise TypeError(
+                f"layer_profile: model is a {type(model).__name__}. Pass a Network, or a function to {{layer: H}}."
+            )
         return model
     if not has_open_norms(model):
         return model.taps

@@ -1,5 +1,6 @@
 """NCTI: a score that exists only within a pool of models."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,8 +22,9 @@ def ncti(pool: Mapping[str, Any], y: Any) -> dict[str, float]:
         pool: two models or more: name -> features [N, d], all of the same N samples, N > K.
         y: [N] any integers, of two classes or more.
     Returns:
-        In [-1, 2]; HIGHER is better. A model's value depends on the others in the pool, and means nothing outside of
-        it; the discriminants' solver changes at a threshold, so that it jumps under rescaling.
+        In [-1, 2]; HIGHER is better; NaN where all samples of a model are equal. A model's value depends on the others
+        in the pool, and means nothing outside of it; the discriminants' solver changes at a threshold, so that it jumps
+        under rescaling.
     Raises:
         ImportError: scikit-learn is not installed (extra: networks).
         TypeError, ValueError: as `ufm.transfer.scores`; fewer than two models, or N <= K.
@@ -32,14 +34,20 @@ def ncti(pool: Mapping[str, Any], y: Any) -> dict[str, float]:
     """
     if not isinstance(pool, Mapping) or len(pool) < 2:
         raise ValueError("ncti: needs two models to compare. Pass {name: features [N, d]} of two or more.")
-    parts = np.array([ncti_parts(H, y) for H in pool.values()])
-    low, high = np.min(parts, axis=0), np.max(parts, axis=0)
-    scaled = (parts - low) / np.where(high > low, high - low, 1.0)
-    return dict(zip(pool, (scaled @ np.array([1.0, 1.0, -1.0])).tolist(), strict=True))
+    values = relative(np.array([ncti_parts(H, y) for H in pool.values()]))
+    return dict(zip(pool, values.tolist(), strict=True))
+
+
+def relative(parts: np.ndarray) -> np.ndarray:
+    """[M] minmax(z1) + minmax(z2) - minmax(z3) of the parts [M, 3] of a pool; NaN where a part is."""
+    defined = parts[np.all(np.isfinite(parts), axis=1)]
+    low = np.min(defined, axis=0, initial=np.inf)
+    span = np.max(defined, axis=0, initial=-np.inf) - low
+    return (parts - low) / np.where(span > 0.0, span, 1.0) @ np.array([1.0, 1.0, -1.0])
 
 
 def ncti_parts(H: Any, y: Any) -> tuple[float, float, float]:
-    """(z1, z2, z3) of one model, before they are set against a pool's: see `ncti`."""
+    """(z1, z2, z3) of one model, before they are set against a pool's: see `ncti`. NaN if all samples are equal."""
     try:
         from sklearn.decomposition import PCA
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -50,6 +58,8 @@ def ncti_parts(H: Any, y: Any) -> tuple[float, float, float]:
     classes, labels = np.unique(samples.labels, return_inverse=True)
     if not 2 <= len(classes) < len(X):
         raise ValueError(f"ncti: {len(X)} samples of {len(classes)} classes. Pass two classes or more, and N > K.")
+    if not np.any(np.ptp(X, axis=0) > 0.0):
+        return np.nan, np.nan, np.nan
     pca = PCA(min(COMPONENTS, *X.shape), svd_solver="full").fit(X)
     Z = pca.transform(X)
     shrinkage = float(np.exp(-np.sum(pca.explained_variance_[:LEADING])))
@@ -57,7 +67,9 @@ def ncti_parts(H: Any, y: Any) -> tuple[float, float, float]:
         discriminants = LinearDiscriminantAnalysis(solver="svd")
     else:
         discriminants = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage)
-    found = discriminants.fit(Z, labels).transform(Z)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # collinear features, classes of one sample: both have an answer
+        found = discriminants.fit(Z, labels).transform(Z)
     P = discriminants.predict_proba(Z)
     norms = [np.linalg.norm(P[labels == k], "nuc") for k in range(len(classes))]
     own = P[np.arange(len(labels)), labels]

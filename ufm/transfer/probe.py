@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from ufm.checks import positive
+from ufm.checks import positive, whole
 from ufm.metrics.arrays import read_matrix, read_samples
 
 STRENGTHS = (1.0, 0.1, 1e-2, 1e-3)  # of the decay, from the smoothest
@@ -51,9 +51,10 @@ def fit_probe(H: Any, y: Any, *, strengths: Sequence[float] = STRENGTHS, key: in
     classes, labels, counts = np.unique(samples.labels, return_inverse=True, return_counts=True)
     if len(classes) < 2:
         raise ValueError(f"fit_probe: all labels are {classes[0]}, need two classes. Pass samples of K >= 2.")
+    if np.ndim(strengths) != 1 or not len(strengths):
+        raise ValueError(f"fit_probe: strengths={strengths!r} is no list of decays. Pass (0.01,), or several.")
     grid = sorted((positive(strength, "a strength", "fit_probe") for strength in strengths), reverse=True)
-    if not grid:
-        raise ValueError("fit_probe: strengths is empty. Pass one decay > 0, or several.")
+    key = whole(key, "key", "fit_probe", 0, "a seed")
     mean = np.mean(X, axis=0)
     scale = float(np.sqrt(np.mean((X - mean) ** 2))) or 1.0
     Z, Y = (X - mean) / scale, np.eye(len(classes))[labels]
@@ -66,9 +67,16 @@ def fit_probe(H: Any, y: Any, *, strengths: Sequence[float] = STRENGTHS, key: in
 
 
 def probe_accuracy(probe: Probe, H: Any, y: Any) -> float:
-    """Rate of samples H [N, d] whose largest logit is that of their label y [N]; an unknown label is a miss."""
+    """Rate of samples H [N, d] whose largest logit is that of their label y [N]; an unknown label is a miss.
+
+    Raises:
+        TypeError, ValueError: as `ufm.transfer.scores`; features of another d than the probe's.
+    """
     samples = read_samples("probe_accuracy", H, y)
-    Z = (read_matrix("probe_accuracy", "features", samples.features, "[N, d]") - probe.mean) / probe.scale
+    X, d = read_matrix("probe_accuracy", "features", samples.features, "[N, d]"), len(probe.mean)
+    if X.shape[1] != d:
+        raise ValueError(f"probe_accuracy: features have d={X.shape[1]}, the probe d={d}. Pass those of its model.")
+    Z = (X - probe.mean) / probe.scale
     return float(np.mean(probe.classes[np.argmax(Z @ probe.W.T + probe.b, axis=1)] == samples.labels))
 
 

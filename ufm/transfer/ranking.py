@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ufm.checks import whole
-from ufm.metrics.arrays import read_samples
+from ufm.metrics.arrays import Samples, pieces, read_samples
 from ufm.transfer.scores import SCORES, Scores, nc1, scores
 
 PLENTY = 20  # samples of each class from which VCI says more than CDNV ...
+FEWEST = 20  # resamples of which a 95 % interval can be told
 AMPLE = 2  # ... if there are as many times the features' dimension too, since VCI is 0 for N <= d + 1
 FEW_REASON = (
     "few: CDNV goes along with the accuracy of a probe of few labels; so does NC1 for models of one d, since the noise "
@@ -49,7 +50,7 @@ class Ranking:
         lines.append(f"{'':24}{self.score:>12}{'95 % interval':>24}{'first':>8}")
         for row in zip(self.names, self.values, self.low, self.high, self.first, strict=True):
             lines.append(f"{row[0][:23]:24}{row[1]:>12.4g}{f'{row[2]:.4g} .. {row[3]:.4g}':>24}{row[4]:>8.0%}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *dict.fromkeys(note for table in self.table for note in table.notes)])
 
 
 def rank_models(pool: Mapping[str, Any], y: Any, *, score: str = "auto", bootstrap: int = 200, key: int = 0) -> Ranking:
@@ -61,30 +62,36 @@ def rank_models(pool: Mapping[str, Any], y: Any, *, score: str = "auto", bootstr
         y: [N] any integers, of two classes or more.
         score: a name in `ufm.transfer.SCORES`, or "auto": CDNV below 20 samples a class or 2 d samples, VCI otherwise,
             which is the least-squares probe's own loss. NC1 (here with ddof=1) and LogME are the alternatives of each.
-        bootstrap: resamples within the classes, the same for every model; 0 for none.
+        bootstrap: resamples within the classes, the same for every model: 20 or more; 0 for none.
         key: seed of the resamples.
     Returns:
         Ranking; undefined scores come last. The intervals are basic bootstrap intervals 2 v - quantiles, which take the
         resamples' bias off, cut at the ends of the score's range: they say what other samples would do to the score,
         not how the probe will do.
     Raises:
-        TypeError, ValueError: an empty pool; a score that is none; features or labels as `ufm.transfer.scores`.
+        TypeError, ValueError: an empty pool; a score that is none; features or labels as `ufm.transfer.scores`, with
+            the name of the model.
     """
     if not isinstance(pool, Mapping) or not pool:
-        raise ValueError("rank_models: there is no model. Pass {name: features [N, d]}.")
-    bootstrap = whole(bootstrap, "bootstrap", "rank_models", 0, "a number of resamples")
-    found = {str(name): scores(H, y, ddof=1) for name, H in pool.items()}
-    samples = [read_samples("rank_models", H, y) for H in pool.values()]
+        raise ValueError(
+            f"rank_models: pool is a {type(pool).__name__} with no named model. Pass {{name: features [N, d]}}."
+        )
+    if 0 < whole(bootstrap, "bootstrap", "rank_models", 0, "a number of resamples") < FEWEST:
+        raise ValueError(f"rank_models: bootstrap={bootstrap} tells no interval. Pass {FEWEST} or more, or 0 for none.")
+    names = tuple(map(str, pool))
+    if len(set(names)) < len(names):
+        raise ValueError(f"rank_models: two models are called {max(names, key=names.count)!r}. Pass different names.")
+    samples = [_samples(name, H, y) for name, H in zip(names, pool.values(), strict=True)]
+    found = [scores(part.features, part.labels, ddof=1) for part in samples]
     used, reason = _chosen(score, samples[0].labels, max(part.features.shape[1] for part in samples))
     of, better = partial(nc1, ddof=1) if used == "nc1" else SCORES[used].of, 1.0 if SCORES[used].higher else -1.0
-    values = np.array([table.values[used] for table in found.values()])
+    values = np.array([table.values[used] for table in found])
     rng = np.random.default_rng(whole(key, "key", "rank_models", 0, "a seed"))
     drawn = [_resampled(samples[0].labels, rng) for _ in range(bootstrap)]
     resampled = np.array([[of(part.features[i], part.labels[i]) for part in samples] for i in drawn])
     low, high, first = _intervals(values, resampled.reshape(bootstrap, len(values)), better)
     low, high = np.clip(low, SCORES[used].low, None), np.clip(high, None, SCORES[used].high)
     order = np.argsort(np.where(np.isnan(values), np.inf, -better * values), kind="stable")
-    names = tuple(found)
     return Ranking(
         tuple(names[i] for i in order),
         used,
@@ -94,8 +101,16 @@ def rank_models(pool: Mapping[str, Any], y: Any, *, score: str = "auto", bootstr
         low[order],
         high[order],
         first[order],
-        tuple(found[names[i]] for i in order),
+        tuple(found[i] for i in order),
     )
+
+
+def _samples(name: str, H: Any, y: Any) -> Samples:
+    where = f"rank_models: model {name!r}"
+    samples = read_samples(where, H, y)
+    for _ in pieces(where, samples):  # what is not finite is refused before anything is computed
+        pass
+    return samples
 
 
 def _chosen(score: str, labels: np.ndarray, d: int) -> tuple[str, str]:

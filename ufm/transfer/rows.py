@@ -63,11 +63,14 @@ def pretrained(store: Store, backbone: Backbone, source: Data) -> tuple[Network,
     return from_stored(row, backbone, source), row["source_nc1"]
 
 
-def score_row(store: Store, backbone: Backbone | None, source: Data, target: Data, shots: Mapping[int, int]) -> Row:
+def score_row(
+    store: Store, backbone: Backbone | None, source: Data, target: Data, shots: Mapping[int, int], first: int = 0
+) -> Row:
     """Scores of a backbone's features on the whole training set and on 5 samples a class, and its probes.
 
     Args:
         backbone: None for the raw samples. shots: samples a class -> draws; probe_n is the mean accuracy over them.
+        first: seed of the first draw.
     """
 
     def compute() -> Row:
@@ -75,15 +78,15 @@ def score_row(store: Store, backbone: Backbone | None, source: Data, target: Dat
         data = Data(target.name, seen, target.y, held, target.y_test, target.K)
         found = {"source_nc1": nc1_at_home, **scores(seen, target.y).values}
         found |= dict(zip(("ncti_1", "ncti_2", "ncti_3"), ncti_parts(seen, target.y), strict=True))
-        drawn = [scores(part.x, part.y).values for part in (few(data, FEW, draw) for draw in range(shots[FEW]))]
+        drawn = [scores(part.x, part.y).values for part in (few(data, FEW, first + i) for i in range(shots[FEW]))]
         found |= {f"few_{name}": float(np.mean([each[name] for each in drawn])) for name in drawn[0]}
         for n, draws in shots.items():
-            parts = [few(data, n, draw) for draw in range(draws)]
-            found[f"probe_{n}"] = float(np.mean([_probed(part, key) for key, part in enumerate(parts)]))
+            probes = [_probed(few(data, n, first + i), first + i) for i in range(draws)]
+            found[f"probe_{n}"] = float(np.mean(probes))
         return found
 
     of = {} if backbone is None else _named(backbone)
-    named = {"row": "scores", **of, "source": source, "target": target, "shots": shots}
+    named = {"row": "scores", **of, "source": source, "target": target, "shots": shots, "first": first}
     return remembered(store, named, compute)
 
 

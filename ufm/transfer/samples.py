@@ -41,7 +41,13 @@ def split(data: Data, n: int, key: int = 0) -> tuple[Data, Data]:
 
 
 def of_classes(data: Data, classes: Sequence[int], name: str) -> Data:
-    """The samples of these classes, numbered anew in this order, less the mean of their training entries."""
+    """The samples of these classes, numbered anew in this order, less the mean of their training entries.
+
+    Raises:
+        ValueError: fewer than two classes, one that there is not, or one twice.
+    """
+    if len(classes) < 2 or sorted(set(classes) & set(range(data.K))) != sorted(classes):
+        raise ValueError(f"of_classes: classes={list(classes)}. Pass two different ones or more, of 0 .. {data.K - 1}.")
     number = np.full(data.K, -1)
     number[list(classes)] = np.arange(len(classes))
     seen, held = number[data.y] >= 0, number[data.y_test] >= 0
@@ -58,7 +64,7 @@ def inverted(data: Data) -> Data:
 
 def augmented(data: Data, change: Callable[[np.ndarray, np.random.Generator], np.ndarray], key: int = 0) -> Data:
     """`data` with 4 changed copies of each training sample instead of the sample."""
-    rng = np.random.default_rng(key)
+    rng = np.random.default_rng(whole(key, "key", "augmented", 0, "a seed"))
     copies = [change(data.x, rng).astype(np.float32) for _ in range(COPIES)]
     return replace(data, x=np.concatenate(copies), y=np.tile(data.y, COPIES))
 
@@ -69,7 +75,13 @@ def noise(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def shift(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Images [N, h, w, c], each moved by at most one pixel up or down and left or right, the border repeated."""
+    """Images [N, h, w, c], each moved by at most one pixel up or down and left or right, the border repeated.
+
+    Raises:
+        ValueError: samples that are no images.
+    """
+    if np.ndim(x) != 4:
+        raise ValueError(f"shift: samples have shape {np.shape(x)[1:]}, which are no images. Pass [N, h, w, c].")
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     by = rng.integers(3, size=(len(x), 2))
     h, w = x.shape[1:3]

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from ufm.checks import positive, whole
 from ufm.metrics import agreement, within
-from ufm.metrics.arrays import Samples, read_matrix, read_samples
+from ufm.metrics.arrays import Samples, pieces, read_matrix, read_samples
 from ufm.metrics.frame import Frame, frame
 from ufm.metrics.layers import numerical_rank
 from ufm.metrics.moments import moments_of
@@ -68,10 +69,12 @@ def nc1(H: Any, y: Any, ddof: int = 0) -> float:
         LogME, even with the wrong sign. The noise of the means counts as between-class: of white noise without any
         class, n samples each and d > K, it is (n-1)(K-1)/(d-K) on average (derived for this project), so that few
         samples compare models of different d wrongly; CDNV has (n-1)/2 for every d. `trace_ratio` is no substitute.
+    Raises:
+        TypeError, ValueError: a ddof that is neither 0 nor 1; as `scores`.
     Source:
         Li et al. (TMLR 2024, arXiv 2212.12206) as a score; Papyan, Han and Donoho (PNAS 2020).
     """
-    return within.nc1(_spread("nc1", H, y), ddof)
+    return within.nc1(_spread("nc1", H, y), _zero_or_one(ddof, "nc1"))
 
 
 def trace_ratio(H: Any, y: Any) -> float:
@@ -104,7 +107,7 @@ def vci(H: Any, y: Any) -> float:
     Returns:
         In [0, 1]; LOWER is better. Free of shifts and invertible linear maps, as a least-squares probe is: for
         balanced classes that probe's loss is (K-1)/(2K) VCI. Right where labels are plenty. It is 0, and says nothing,
-        as soon as N <= d + 1. NaN: equal means.
+        where N <= d + 1, unless the features have lower rank than so many can. NaN: equal means.
     Source:
         Xu and Liu (ICML 2023, arXiv 2306.03440).
     """
@@ -116,7 +119,7 @@ def h_score(H: Any, y: Any) -> float:
 
     Returns:
         In [0, min(d, K-1)]; HIGHER is better. Free of shifts and invertible linear maps. It is min(d, K-1), and says
-        nothing, as soon as N <= d + 1. NaN: equal means.
+        nothing, where N <= d + 1, as `vci`. NaN: equal means.
     Source:
         Bao et al. (ICIP 2019).
     """
@@ -171,12 +174,11 @@ def transrate(H: Any, y: Any, eps: float = 1e-4) -> float:
         A real number; HIGHER is better. Free of shifts and rotations, NOT of scales: it compares nothing between
         models whose features differ in size, or in d.
     Raises:
-        ValueError: eps that is not positive; see `scores`.
+        TypeError, ValueError: eps that is not a finite number > 0; as `scores`.
     Source:
         Huang et al. (ICML 2022, arXiv 2106.09338) and their public code, which weighs classes equally.
     """
-    if not eps > 0.0:
-        raise ValueError(f"transrate: eps={eps!r} is not positive. Pass a squared distortion such as 1e-4.")
+    eps = positive(eps, "eps", "transrate")
     samples = _samples("transrate", H, y)
     X = read_matrix("transrate", "features", samples.features, "[N, d]")
     X = X - np.mean(X, axis=0)
@@ -210,9 +212,11 @@ def scores(H: Any, y: Any, *, ddof: int = 0) -> Scores:
         because it is in print.
     Raises:
         TypeError: what NumPy cannot read as real numbers; labels that are not integers.
-        ValueError: shapes that disagree; empty or non-finite arrays; fewer than two classes.
+        ValueError: shapes that disagree; empty or non-finite arrays; fewer than two classes; ddof beyond 1.
     """
-    samples = _samples("scores", H, y)
+    samples, ddof = _samples("scores", H, y), _zero_or_one(ddof, "scores")
+    for _ in pieces("scores", samples):  # what is not finite is refused before anything is computed
+        pass
     values = {name: score.of(samples.features, samples.labels) for name, score in SCORES.items()}
     return Scores(values | {"nc1": nc1(H, y, ddof)}, tuple(_notes(samples)))
 
@@ -223,7 +227,8 @@ def _notes(samples: Samples) -> list[str]:
     smallest = int(np.min(np.unique(samples.labels, return_counts=True)[1]))
     notes = []
     if d + 1 >= N:
-        notes.append(f"vci, h_score: N={N} samples in d={d} dimensions: 0 and its best value, whatever the features.")
+        told = "0 and its best value whatever the labels, unless the features have lower rank than so many can"
+        notes.append(f"vci, h_score: N={N} samples in d={d} dimensions: {told}.")
     if smallest == 1:
         notes.append("nc1, cdnv, trace_ratio: a class has one sample, which counts as one without variability.")
     return notes
@@ -234,6 +239,12 @@ def _samples(where: str, H: Any, y: Any) -> Samples:
     if np.all(samples.labels == samples.labels[0]):
         raise ValueError(f"{where}: all labels are {samples.labels[0]}, need two classes. Pass samples of K >= 2.")
     return samples
+
+
+def _zero_or_one(ddof: int, where: str) -> int:
+    if whole(ddof, "ddof", where, 0, "Sigma_W is divided by N - ddof K") > 1:
+        raise ValueError(f"{where}: ddof={ddof} is neither 0 nor 1. Pass 1 to divide Sigma_W by N - K.")
+    return ddof
 
 
 def _frame(where: str, H: Any, y: Any) -> Frame:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
 
+from ufm.checks import whole
 from ufm.losses import MSE, CrossEntropy
 from ufm.networks.data import Data, digits
 from ufm.networks.drawn import canvas, glyphs
@@ -32,6 +33,7 @@ class Setting:
         deep: of the layer profile, one for each seed; draws: sets of samples for the probes of a layer, at most.
         tuned: of fine-tuning, one for each seed; sizes: samples a class -> draws of them, the same for every seed; with
             Adam's `steps` and `rates`.
+        key: the first seed, of the sets of samples and of the backbones of causes; see `reseeded`.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Setting:
     draws: int = 5
     seeds: int = 3
     shots: Mapping[int, int] = field(default_factory=lambda: {5: 5, 20: 3, 100: 1})
+    key: int = 0
 
 
 def quick(setting: Setting) -> Setting:
@@ -62,6 +65,22 @@ def quick(setting: Setting) -> Setting:
         steps=setting.steps // 2,
         rates=(1e-3,),
         shots={n: 1 if n > 5 else 3 for n in setting.shots},
+    )
+
+
+def reseeded(setting: Setting, key: int) -> Setting:
+    """The same experiment with every seed larger by `key`: other networks, other samples, the same data sets.
+
+    Raises:
+        ValueError: a negative key.
+    """
+    key = whole(key, "key", "reseeded", 0, "a seed")
+
+    def moved(backbones: tuple[Backbone, ...]) -> tuple[Backbone, ...]:
+        return tuple(replace(backbone, key=backbone.key + key) for backbone in backbones)
+
+    return replace(
+        setting, pool=moved(setting.pool), deep=moved(setting.deep), tuned=moved(setting.tuned), key=setting.key + key
     )
 
 
@@ -86,26 +105,40 @@ def _dense(
     return Backbone(label, partial(mlp, depth=depth, width=width, norm=norm) if make is None else make, recipe, **of)
 
 
+def _conv(label: str, epochs: int, *, depth: int = 4, width: int = 16, **of: Any) -> Backbone:
+    return _dense(label, epochs, make=partial(convolutional, depth=depth, width=width), **of)
+
+
+def _changes(
+    kind: Callable[..., Backbone], few: int, short: int, base: int, long: int, decays: Mapping[str, float]
+) -> tuple[Backbone, ...]:
+    """A base, and what may change how it transfers; every second one, of which `quick` is made, has each cause."""
+    mse = MSE()
+    return (
+        kind("base", base),
+        kind("fewest epochs", few, cause="epochs", against="base"),
+        kind("more epochs", long, cause="epochs", against="base"),
+        kind("fewer epochs", short, cause="epochs", against="base"),
+        kind("no decay", base, decay=0.0, cause="decay", against="base"),
+        *(kind(f"decay {name}", base, decay=decay, cause="decay", against="base") for name, decay in decays.items()),
+        kind("noise", base, change=noise, cause="augmentation", against="base"),
+        kind("shifts", base, change=shift, cause="augmentation", against="base"),
+        kind("MSE, projection head", base, depth=6, dropped=2, loss=mse, cause="projection head", against="MSE"),
+        kind("MSE", base, loss=mse, cause="MSE", against="base"),
+        kind("other seed", base, key=1),
+        kind("projection head", base, depth=6, dropped=2, cause="projection head", against="base"),
+        kind("untrained", base, trained=False, cause="epochs", against="base"),
+    )
+
+
 def _dense_pool(few: int, short: int, base: int, long: int) -> tuple[Backbone, ...]:
     """Multilayer perceptrons, and two others, after the given numbers of epochs."""
     mse = MSE()
     return (
-        _dense("base", base),
-        _dense("few epochs", few, cause="epochs", against="base"),
-        _dense("more epochs", long, cause="epochs", against="base"),
-        _dense("fewer epochs", short, cause="epochs", against="base"),
-        _dense("no decay", base, decay=0.0, cause="decay", against="base"),
-        _dense("decay 3e-3", base, decay=3e-3, cause="decay", against="base"),
-        _dense("decay 8e-3", base, decay=8e-3, cause="decay", against="base"),
-        _dense("noise", base, change=noise, cause="augmentation", against="base"),
-        _dense("shifts", base, change=shift, cause="augmentation", against="base"),
+        *_changes(_dense, few, short, base, long, {"3e-3": 3e-3, "8e-3": 8e-3}),
         _dense("noise, more epochs", long, change=noise, cause="augmentation", against="more epochs"),
-        _dense("projection head", base, depth=6, dropped=2, cause="projection head", against="base"),
         _dense("shifts, more epochs", long, change=shift, cause="augmentation", against="more epochs"),
-        _dense("MSE", base, loss=mse, cause="MSE", against="base"),
-        _dense("MSE, projection head", base, depth=6, dropped=2, loss=mse, cause="projection head", against="MSE"),
         _dense("MSE, depth 8", base, depth=8, loss=mse),
-        _dense("other seed", base, key=1),
         _dense("MSE, other seed", base, loss=mse, key=1),
         _dense("batch norm", base, norm=batch_norm),
         _dense("batch norm, more epochs", long, norm=batch_norm, decay=5e-3),
@@ -113,33 +146,16 @@ def _dense_pool(few: int, short: int, base: int, long: int) -> tuple[Backbone, .
         _dense("depth 2", base, depth=2),
         _dense("width 32", base, width=32),
         _dense("width 512", base, width=512),
-        _dense("hybrid", base, make=hybrid, decay=5e-3),
-        _dense("untrained", base, trained=False, cause="epochs", against="base"),
         _dense("untrained, depth 8", base, depth=8, trained=False),
+        _dense("hybrid", base, make=hybrid, decay=5e-3),
     )
-
-
-def _conv(label: str, epochs: int, *, depth: int = 4, width: int = 16, **of: Any) -> Backbone:
-    return _dense(label, epochs, make=partial(convolutional, depth=depth, width=width), **of)
 
 
 def _conv_pool(few: int, short: int, base: int, long: int) -> tuple[Backbone, ...]:
     """Convolutional and residual networks, and perceptrons."""
     return (
-        _conv("base", base),
-        _conv("few epochs", few, cause="epochs", against="base"),
-        _conv("more epochs", long, cause="epochs", against="base"),
-        _conv("fewer epochs", short, cause="epochs", against="base"),
-        _conv("no decay", base, decay=0.0, cause="decay", against="base"),
-        _conv("decay 5e-3", base, decay=5e-3, cause="decay", against="base"),
-        _conv("decay 2e-2", base, decay=2e-2, cause="decay", against="base"),
-        _conv("noise", base, change=noise, cause="augmentation", against="base"),
-        _conv("shifts", base, change=shift, cause="augmentation", against="base"),
-        _conv("MSE, projection head", base, depth=6, dropped=2, loss=MSE(), cause="projection head", against="MSE"),
-        _conv("projection head", base, depth=6, dropped=2, cause="projection head", against="base"),
+        *_changes(_conv, few, short, base, long, {"5e-3": 5e-3, "2e-2": 2e-2}),
         _conv("depth 2", base, depth=2),
-        _conv("MSE", base, loss=MSE(), cause="MSE", against="base"),
-        _conv("other seed", base, key=1),
         _conv("width 8", base, width=8),
         _conv("width 32", short, width=32),
         _dense("residual", base, make=partial(residual, blocks=2, width=8)),
@@ -147,7 +163,6 @@ def _conv_pool(few: int, short: int, base: int, long: int) -> tuple[Backbone, ..
         _dense("mlp", base),
         _dense("mlp, batch norm", base, norm=batch_norm),
         _dense("mlp, untrained", base, trained=False),
-        _conv("untrained", base, trained=False, cause="epochs", against="base"),
         _conv("untrained, depth 2", base, depth=2, trained=False),
     )
 

@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 from ufm.transfer.experiments import Found
 from ufm.transfer.layer_profile import correlation
 from ufm.transfer.paired import deviation
+from ufm.transfer.pool import relative
 from ufm.transfer.rows import Row
 from ufm.transfer.scores import SCORES
 
@@ -48,10 +49,7 @@ def score_values(rows: Sequence[Row]) -> dict[str, np.ndarray]:
     names = [*SCORES, *(f"few_{name}" for name in ("nc1", "cdnv", "logme"))]
     values = {name: np.array([row[name] for row in rows]) for name in names}
     values = {name: _scaled(name.removeprefix("few_"), x) for name, x in values.items()}
-    parts = np.array([[row[f"ncti_{i}"] for i in (1, 2, 3)] for row in rows])
-    span = np.ptp(parts, axis=0)
-    scaled = (parts - np.min(parts, axis=0)) / np.where(span > 0.0, span, 1.0)
-    values["ncti"] = scaled @ np.array([1.0, 1.0, -1.0])
+    values["ncti"] = relative(np.array([[row[f"ncti_{i}"] for i in (1, 2, 3)] for row in rows]))
     return values | {"source_nc1": np.log(np.array([row["source_nc1"] for row in rows]))}
 
 

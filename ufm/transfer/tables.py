@@ -9,6 +9,7 @@ from ufm.transfer.experiments import Found
 from ufm.transfer.finetune import least
 from ufm.transfer.paired import mean_error
 from ufm.transfer.rows import Row
+from ufm.transfer.summary import spearman
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,16 @@ def findings(table: Mapping[str, Method]) -> list[str]:
         told.append("NEGATIVE: nothing does better than the linear probe")
     if best == "full":
         told.append("NEGATIVE: full fine-tuning does better than tuning one block")
-    return [*told, *_skip(table)]
+    return [*told, *_skip(table), *_collapse(table)]
+
+
+def _collapse(table: Mapping[str, Method]) -> list[str]:
+    """Whether accuracy and collapse on the test set go together, over what was done to one pretrained network."""
+    done = [method for name, method in table.items() if name in ("probe", "full") or name.split()[-1].isdigit()]
+    accuracy, nc1 = (np.array([np.mean(getattr(method, key)) for method in done]) for key in ("accuracy", "nc1"))
+    rho = spearman(nc1, accuracy)
+    told = f"rank correlation of the accuracy with NC1 of the test features, over {len(done)} methods: {rho:+.2f}"
+    return [told] if np.isfinite(rho) else []
 
 
 def _skip(table: Mapping[str, Method]) -> list[str]:

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
 
 from ufm.figures.data import Data, NoDataError, Source, levels, rows, stacked
-from ufm.figures.style import BLUE, GREY, INK, ORANGE, PAGE, RED, SKY, paper
+from ufm.figures.style import BLUE, GREY, INK, ORANGE, PAGE, RED, SKY, log_ticks, paper
 from ufm.sweep.store import opened
 
 CAPTION = (
@@ -115,12 +114,7 @@ def _draw_pool(axes: Axes, data: Data) -> None:
         axes.plot(part["nc1"], part["probe"], mark, color=colour, label=label)
     axes.axhline(data.settings["raw"], color=GREY, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0, label="raw samples")
     axes.set(xscale="log", xlabel="NC1 on the task", ylabel=f"accuracy, {data.settings['shot']} samples a class")
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    low, high = float(np.min(data.table["nc1"])), float(np.max(data.table["nc1"]))
-    ticks = [x for x in (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10) if 0.8 * low <= x <= 1.25 * high]
-    axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
-    axes.xaxis.set_minor_locator(NullLocator())
+    log_ticks(axes.xaxis)
     axes.set_title(rf"{len(data.table['nc1'])} networks: $r={data.checks['pearson']:+.2f}$")
     axes.legend(loc="best")
 
