@@ -320,11 +320,15 @@ class KillsOnce:
         raise ZeroDivisionError(f"{key} in {os.getpid()}")
 
 
-def test_a_pool_outlives_a_worker_that_is_killed(tmp_path):
+def test_a_pool_outlives_a_worker_that_is_killed(tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     mark = str(tmp_path / "mark")
     grid = ufm.grid(ufm.Case(BASE, start=KillsOnce(mark)), key=range(4))
     with ufm.SpawnPool(1) as pool:
         results = ufm.sweep(grid, executor=pool, chunk=2)
+        threads = pool.submit(os.getenv, "OPENBLAS_NUM_THREADS").result()
+    assert threads == str(os.cpu_count())  # one worker has all the cores, and this process is as it was
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
     assert os.path.exists(mark)
     told = [message.split() for message in results["message"]]
     assert [words[:2] for words in told] == [["ZeroDivisionError:", str(key)] for key in range(4)]

@@ -32,9 +32,6 @@ def run_figures(options: Namespace) -> int:
     if options.jobs is not None and options.jobs < 1:
         raise BadOptionError(f"--jobs {options.jobs} runs nothing. Pass 1 or more.")
     jobs = min(2, os.cpu_count() or 1, len(names)) if options.jobs is None else options.jobs
-    if jobs > 1:
-        # Read by NumPy in the processes to come: on matrices this small more threads only wait for each other.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     folder = _folder(options.out)
     store = folder / "sweeps.sqlite" if options.store is None else Path(options.store)
     source = Source(store) if options.results is None else Source(store, options.results)

@@ -1,19 +1,20 @@
 """Processes of one's own, spawned (a fork after jax has started can hang), which outlive a worker that is killed."""
 
 import multiprocessing
-import os
 import pickle
 import signal
-import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from typing import Any
 
 from ufm.checks import whole
+from ufm.workers import end_with_parent, shared_cores
 
 
 class SpawnPool(Executor):
     """A `ProcessPoolExecutor` that starts again after it broke; use it in a `with` statement.
+
+    The workers share the cores: each has cores / workers threads for NumPy's products.
 
     Args:
         workers: processes, >= 1.
@@ -43,7 +44,8 @@ class SpawnPool(Executor):
                 context = multiprocessing.get_context("spawn")
                 self._pool = ProcessPoolExecutor(self._workers, context, _start_worker)
             try:
-                return self._pool.submit(fn, *args, **kwargs)
+                with shared_cores(self._workers):
+                    return self._pool.submit(fn, *args, **kwargs)
             except BrokenExecutor:
                 self._pool = None
         raise BrokenExecutor("SpawnPool: a new pool broke at once. Run in this process (executor=None) to see why.")
@@ -57,7 +59,4 @@ class SpawnPool(Executor):
 
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides when to stop
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "a worker is spawned"
-    # A parent that is killed cannot stop its workers: they would wait for work for ever.
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    end_with_parent()

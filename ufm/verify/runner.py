@@ -2,8 +2,6 @@
 
 import importlib
 import multiprocessing
-import os
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ import jax
 
 from ufm.verify.claim import Check, Claim, Measurement, Outcome, judge
 from ufm.verify.claims import TOPICS
+from ufm.workers import end_with_parent, shared_cores
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +86,8 @@ def verify(
                 progress(topic)
     else:
         # Spawned: a fork after jax has started its threads can hang.
-        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker) as pool:
+        spawn = multiprocessing.get_context("spawn")
+        with shared_cores(jobs), ProcessPoolExecutor(jobs, spawn, _start_worker) as pool:
             running = {pool.submit(_run_apart, topic, ids, full): topic for topic in wanted}
             for future in as_completed(running):
                 found[running[future]] = future.result()
@@ -99,10 +99,7 @@ def verify(
 def _start_worker() -> None:
     """Experiments compile for seconds and run for milliseconds; in a process of one's own a third can be saved."""
     jax.config.update("jax_disable_most_optimizations", True)
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "a worker is spawned"
-    # A parent that is killed cannot stop its workers: they would wait for work for ever.
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    end_with_parent()
 
 
 def _run_apart(topic: str, ids: frozenset[str] | None, full: bool) -> tuple[Verified, ...]:
