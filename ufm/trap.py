@@ -42,6 +42,5 @@ def trap_note(problem: Problem, start: Params) -> str:
     size, radius = length(jax.tree.map(np.asarray, start)), trap_radius(problem)
     if not size < radius:
         return ""
-    return (
-        f" The start, of norm {size:.3g}, lies in the trap of zero, of radius {radius:.3g}: start with a larger scale."
-    )
+    told = f"the start, of norm {size:.3g}, lies in the trap of zero, of radius {radius:.3g}"
+    return f" ({told}: start with a larger scale)"
