@@ -66,7 +66,8 @@ def figure(data: Data) -> Figure:
         for line, file in zip(panels, files, strict=True):
             for axes, case in zip(line, cases, strict=True):
                 _draw_bars(axes, parts[file, case], methods[file])
-                axes.set_title(f"{case}\n{SIZES[case].rpartition(',')[0]}", size=7)
+                K, n, d = SIZES[case].split(", ")[:3]
+                axes.set_title(f"{case}\n{K}, {d}\n{n}", size=7)
             line[0].set_ylabel(file)
         for axes in panels[-1]:
             axes.set_xlabel("seconds")
