@@ -267,7 +267,7 @@ def _tail(gtols: list[float], options: Options, size: int) -> tuple[Any, ...]:
 
 
 def _rows(states: Any) -> Iterator[Any]:
-    """One pytree for each entry of the leading axis."""
+    """One pytree for each entry of the leading axis, those that fill up a chunk at the end."""
     leaves, structure = jax.tree.flatten(states)
     return (jax.tree.unflatten(structure, row) for row in zip(*leaves, strict=True))
 

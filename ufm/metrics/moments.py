@@ -95,7 +95,8 @@ def class_sums(index: np.ndarray, K: int, rows: np.ndarray) -> np.ndarray:
 
 def _of_piece(X: np.ndarray, y: np.ndarray, resolution: float) -> Moments:
     classes, first, index, counts = np.unique(y, return_index=True, return_inverse=True, return_counts=True)
-    R = X - X[first[index]]  # from one sample of the class: no larger than twice its spread
+    # From one sample of the class: of its spread, unless that sample is far from all others, which costs n eps.
+    R = X - X[first[index]]
     shift = class_sums(index, len(classes), R) / counts[:, None]
     squares = np.bincount(index, np.einsum("id,id->i", R, R), len(classes))
     squares -= counts * np.einsum("kd,kd->k", shift, shift)
