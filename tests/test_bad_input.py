@@ -368,6 +368,8 @@ SOLVERS: list[tuple[str, Any, Any, str]] = [
     ("radius text", ufm.TrustRegion(radius="a"), TypeError, "radius='a'"),
     ("forcing NaN", ufm.TrustRegion(forcing=float("nan")), ValueError, "forcing=nan"),
     ("forcing negative", ufm.TrustRegion(forcing=-1.0), ValueError, "forcing=-1.0"),
+    ("single text", ufm.TrustRegion(single="no"), TypeError, "single='no' is not a bool"),  # pyright: ignore[reportArgumentType]
+    ("escapes None", ufm.TrustRegion(escapes=None), TypeError, "escapes=None is not a bool"),  # pyright: ignore[reportArgumentType]
     ("no products", ufm.TrustRegion(max_products=0), ValueError, "max_products=0"),
     ("products None", ufm.TrustRegion(max_products=None), TypeError, "max_products=None"),
     ("trust-region steps", ufm.TrustRegion(max_steps=1e3), TypeError, "max_steps=1000.0"),

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -11,6 +12,7 @@ from dense_oracle import Dense
 
 import ufm
 from theory import cross_entropy, mse
+from ufm.precision import exact
 
 SMALL: dict[str, Any] = {"K": 4, "n": 10, "d": 8}
 BIAS = [None, 0.0, 1e-2]
@@ -190,6 +192,49 @@ def test_float32_starts_at_the_same_point_and_says_what_it_reached():
     certificate = ufm.certify(problem, solution.params, gtol=2e-6)
     assert certificate.grad_norm <= 2e-6
     assert certificate.gap <= 1e-9
+
+
+LARGE = ufm.Problem(10, 12, 10, 1e-3, 2e-3, 1e-2)  # 12,000 multiplications in its logits
+
+
+@pytest.mark.parametrize(
+    "problem", [LARGE, ufm.Problem(10, 12, 12, model=ufm.normalized(5.0))], ids=["flat", "spheres"]
+)
+def test_products_in_float32_cost_no_digit(problem):
+    """Steps need three digits of the Hessian; value and gradient are of float64 all along."""
+    point = ufm.random_start(problem, 0)
+    rough, fine = (ufm.solve(problem, start=point, solver=ufm.TrustRegion(single=single)) for single in (True, False))
+    for solution in (rough, fine):
+        assert solution.status is ufm.Status.CONVERGED
+        assert ufm.certify(problem, solution.params).grad_norm <= 1e-12
+    assert rough.value == pytest.approx(fine.value, abs=4e-16)
+    assert rough.evaluations <= 1.2 * fine.evaluations
+
+
+def test_only_products_of_large_problems_are_in_float32():
+    small = ufm.Problem(10, 1, 10, 1e-3, 1e-3)
+    with exact():
+        for problem, solver, single in (
+            (LARGE, ufm.TrustRegion(), True),
+            (LARGE, ufm.TrustRegion(single=False), False),
+            (small, ufm.TrustRegion(), False),
+        ):
+            state = solver.init(problem, jax.tree.map(jnp.asarray, ufm.random_start(problem)))
+            text = str(jax.make_jaxpr(solver.step)(problem, state))
+            assert ("f32[" in text) == single
+            assert jax.tree.leaves(state.iterate)[0].dtype == jnp.float64
+
+
+def test_where_float32_overflows_products_go_back_to_float64():
+    """Values near 1e40: the first step is no number, and the solve goes on without float32."""
+    Y = 1e20 * np.random.default_rng(0).standard_normal((10, 120))
+    problem = ufm.Problem(10, 1, 10, 1e17, 1e17, loss=ufm.MSE(), targets=Y)
+    start = ufm.random_start(problem, 0, 1e10)
+    rough, fine = (
+        ufm.solve(problem, start=start, gtol=1e17, solver=ufm.TrustRegion(single=single)) for single in (True, False)
+    )
+    assert rough.status is fine.status is ufm.Status.CONVERGED
+    assert rough.value == pytest.approx(fine.value, rel=1e-12)
 
 
 def test_same_seed_same_digits():

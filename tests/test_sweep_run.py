@@ -93,14 +93,15 @@ def test_rows_are_what_solve_and_certify_say(tmp_path):
         certificate = ufm.certify(case.problem, solution.params)
         found = ufm.collapse(solution.params.H, case.problem.labels, solution.params.W)
         assert results["status"][i] == solution.status.name
-        assert results["value"][i] == solution.value
-        assert results["grad_norm"][i] == solution.grad_norm
+        # A chunk and one problem are two programs, whose last steps round differently.
+        assert results["value"][i] == pytest.approx(solution.value, abs=1e-15)
+        assert results["grad_norm"][i] == pytest.approx(solution.grad_norm, abs=1e-16)
         assert results["verdict"][i] == certificate.verdict.name
-        assert results["gap"][i] == certificate.gap
-        assert results["nc1"][i] == found.nc1
-        assert results["margin_min"][i] == found.margin_min
-        assert results["balance"][i] == certificate.balance
-        np.testing.assert_array_equal(results["W"][i], solution.params.W)
+        assert results["gap"][i] == pytest.approx(certificate.gap, abs=1e-15)
+        assert results["nc1"][i] == pytest.approx(found.nc1, rel=1e-2, abs=1e-30)
+        assert results["margin_min"][i] == pytest.approx(found.margin_min, abs=1e-12)
+        assert results["balance"][i] == pytest.approx(certificate.balance, abs=1e-15)
+        np.testing.assert_allclose(results["W"][i], solution.params.W, atol=1e-12)
     assert set(results["seed"].tolist()) == {0, 1, 2, 3}
     assert set(results["chunk"].tolist()) == {5}
     assert len(set(results["code"].tolist())) == 1

@@ -10,7 +10,7 @@ import numpy as np
 
 from ufm.certify.point import examine
 from ufm.checks import whole
-from ufm.driver import HERE, ended, iterated, typed_solver, unpolished
+from ufm.driver import HERE, ended, finer, iterated, typed_solver, unpolished
 from ufm.exchangeable import exchangeable, why_not
 from ufm.minimum import minimise, proven, steepness, thin_start
 from ufm.precision import as_dtype, exact, to_host
@@ -219,6 +219,8 @@ def _solution(
     gtol, dtype = options.gtol / steep, options.dtype
     status, here = status_of(state, gtol, options.max_steps), state.iterate
     assert status is not None, "advance ends only with a status"
+    if status is Status.STALLED and finer(options.solver, problem, state) is not None:
+        return None
     if options.solver.escapes and _goes_on(problem, here.params, status, float(here.grad_norm), dtype):
         return None
     norm = float(here.grad_norm) * steep

@@ -97,6 +97,10 @@ def drive(
     escapes, polished = 0, False
     while True:
         state, status = _chunks(solver, typed, state, tolerance, max_steps, pending, kept, progress, place)
+        better = finer(solver, typed, state)
+        if status is Status.STALLED and better is not None:
+            solver, state = better, _restart(better, typed, state.iterate.params, state)
+            continue
         far = unpolished(float(state.iterate.grad_norm), dtype)
         if status is Status.STALLED and far and solver.escapes and not polished:
             polished, nearer = True, place.nearer(problem, place.get(state.iterate.params))
@@ -130,6 +134,11 @@ def drive(
         point=place.get(state.iterate.params),
         grad=place.get(state.iterate.grad),
     )
+
+
+def finer(solver: Any, problem: Any, state: Any) -> Any:
+    """What to go on with where `solver` stalled, if it knows a method of more digits."""
+    return solver.finer(problem, state.iterate) if hasattr(solver, "finer") else None
 
 
 def unpolished(grad_norm: float, dtype: np.dtype) -> bool:

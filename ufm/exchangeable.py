@@ -104,6 +104,10 @@ class Exchangeable:
         """The gradient of f."""
         return jax.grad(self.objective)(params)
 
+    def logit_shape(self) -> tuple[int, int]:
+        """Of `logits`."""
+        return 1 + len(self.m), len(self.m)
+
     def metric(self) -> Params:
         """Weights as `Problem.metric` has them."""
         K, N = jnp.sum(self.m), jnp.sum(self.m * self.n)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ufm.certify.escape import is_benign
 from ufm.certify.exchangeable import exchangeable_bound
-from ufm.driver import drive, ended, iterated, signature, typed_solver
+from ufm.driver import drive, ended, finer, iterated, signature, typed_solver
 from ufm.exchangeable import Exchangeable, Exchanged, exchangeable, rank, why_not
 from ufm.precision import to_host
 from ufm.problem import Params, Problem
@@ -98,6 +98,9 @@ def _by_classes(
     run = _compiled(*signature(arguments))
     compile_seconds, clock = time.perf_counter() - clock, time.perf_counter()
     state, bound = to_host(run(*arguments))
+    better = finer(solver, reduced, state)
+    if bool(state.stalled) and better is not None:
+        return _by_classes(problem, better, gtol, max_steps, progress, dtype)
     seconds = (compile_seconds, time.perf_counter() - clock)
     solution = proven(problem, reduced, state, bound, gtol, max_steps, seconds)
     if solution is not None and progress is not None:

@@ -1,5 +1,7 @@
 """Trust-region Newton with truncated conjugate gradients."""
 
+import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -9,7 +11,10 @@ import jax.numpy as jnp
 from ufm import tree
 from ufm.checks import positive, whole
 from ufm.problem import Params, Problem
+from ufm.solvers.conjugate import Limits, truncated_cg
 from ufm.solvers.protocol import Iterate, evaluate
+
+LARGE = 10_000  # multiplications in the logits from which products in float32 are faster on a CPU
 
 
 class NewtonState(NamedTuple):
@@ -57,6 +62,9 @@ class TrustRegion:
         forcing: a step solves the Newton equation to the relative residual min(forcing, sqrt(|g|)), g in the dual
             metric: order 3/2, where order 2 would take many products for digits that the next step finds anyway.
         max_products: Hessian-vector products in one step.
+        single: where the logits take at least `LARGE` multiplications, Hessian-vector products are in float32: a step
+            needs three digits of them, and takes half of the time. Values and gradients keep the precision of the
+            solve, and a solve that stalls goes on with products in that precision (`finer`).
         max_steps: default bound on steps of one solve.
     Source:
         Steihaug (SIAM J. Numer. Anal. 1983); Conn, Gould and Toint, Trust-Region Methods (2000), 17.4.2.
@@ -66,12 +74,22 @@ class TrustRegion:
     forcing: Any = 0.2
     max_products: Any = 1000
     max_steps: Any = 1000
+    single: bool = field(default=True, metadata={"static": True})
     escapes: bool = field(default=True, metadata={"static": True})
+
+    def finer(self, problem: Problem, here: Iterate) -> "TrustRegion | None":
+        """What to go on with where this method stalls; None if it has nothing finer."""
+        return dataclasses.replace(self, single=False) if self._rough(problem, here) else None
 
     def check(self, problem: Problem) -> None:
         """Raise unless every number can work."""
         positive(self.radius, "radius", "solve: TrustRegion")
         positive(self.forcing, "forcing", "solve: TrustRegion")
+        for name in ("single", "escapes"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(
+                    f"solve: TrustRegion: {name}={getattr(self, name)!r} is not a bool. Pass True or False."
+                )
         whole(self.max_products, "max_products", "solve: TrustRegion", 1, "no product, no step")
 
     def init(self, problem: Problem, params: Params) -> NewtonState:
@@ -139,13 +157,15 @@ class TrustRegion:
             ),
         )
         iterate = tree.where(accept, there, here)
-        shrunk = iterate.grad_norm < 0.9 * state.best
+        patience, enough = (2, 0.5) if self._rough(problem, here) else (5, 0.9)
+        shrunk = iterate.grad_norm < enough * state.best
         idle = jnp.where(shrunk | ~tiny, 0, state.idle + 1)
         return NewtonState(
             iterate=iterate,
             steps=state.steps + 1,
             evaluations=state.evaluations + products + 1,
-            stalled=(idle >= 5) | (radius < eps * 1e-3 * (size + radius)),
+            # A radius that is no number comes of a step that is none.
+            stalled=(idle >= patience) | (radius < eps * 1e-3 * (size + radius)) | jnp.isnan(radius),
             radius=radius,
             best=jnp.minimum(state.best, iterate.grad_norm),
             idle=idle,
@@ -156,20 +176,44 @@ class TrustRegion:
 
     def _solved(self, problem: Problem, state: NewtonState, metric: Params, size: Any) -> tuple[Move, jax.Array]:
         """The step by conjugate gradients in the region, and the Hessian-vector products that it took."""
-        here = state.iterate
-        ambient, product = jax.linearize(problem.gradient, here.params)
+        here, rough = state.iterate, self._rough(problem, state.iterate)
+        dtype = jnp.float32 if rough else here.value.dtype
+
+        def typed(x: Any) -> Any:
+            return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), x)
+
+        coarse, point = typed(problem), typed(here.params)
+        ambient, product = jax.linearize(coarse.gradient, point)
 
         def hessian(direction: Params) -> Params:
-            bend = problem.bend(here.params, ambient, direction)
-            return problem.tangent(here.params, ambient, jax.tree.map(jnp.subtract, product(direction), bend))
+            bend = coarse.bend(point, ambient, direction)
+            return coarse.tangent(point, ambient, jax.tree.map(jnp.subtract, product(direction), bend))
 
+        eps = jnp.finfo(here.value.dtype).eps
+        length = jnp.sqrt(tree.dot(here.grad, jax.tree.map(lambda g, m: (1.0 / m) * g, here.grad, metric)))
         # A step that did not help at rounding level was led by the rounding on the zero modes: ask for less.
         looser = 30.0 ** state.idle.astype(here.value.dtype)
-        cg = _truncated_cg(hessian, here.grad, metric, size, state.radius, self.forcing, looser, self.max_products)
-        slope = tree.dot(here.grad, cg.step)
+        # The gradient contains metric * x, so it carries rounding of eps * size in this norm; asking for less magnifies
+        # that rounding on the zero modes, and so does asking for more digits than products have.
+        floor = max(eps ** (1 / 3), 3 * float(jnp.finfo(dtype).eps) ** 0.5)
+        relative = jnp.maximum(jnp.minimum(self.forcing, looser * jnp.maximum(length**0.5, floor)), floor)
+        relative = jnp.maximum(relative, 10 * eps * size / length)
+        # At a gradient g the symmetries of f have curvature up to |g|, of either sign: no way down, no Newton step.
+        zero_mode = 10 * eps + jnp.minimum(1e-6, length)
+        # The squares of a small gradient vanish in float32: solve for one of length 1.
+        unit = length if rough else 1.0
+        limits = typed(Limits(state.radius / unit, relative, zero_mode))
+        cg = truncated_cg(hessian, typed(tree.scale(here.grad, 1 / unit)), typed(metric), limits, self.max_products)
+        step = jax.tree.map(lambda x, v: unit * v.astype(x.dtype), here.params, cg.step)
+        slope = tree.dot(here.grad, step)
         # decrease = -slope - curvature/2 is summed along the way, where nothing cancels.
-        move = Move(cg.step, jnp.sqrt(cg.step2), slope, -2 * (cg.decrease + slope), cg.bounded)
+        move = Move(step, unit * jnp.sqrt(cg.step2), slope, -2 * (unit**2 * cg.decrease + slope), cg.bounded)
         return move, cg.products
+
+    def _rough(self, problem: Problem, here: Iterate) -> bool:
+        """Whether products are in float32."""
+        multiplications = math.prod(problem.logit_shape()) * len(here.params.H)
+        return self.single and multiplications >= LARGE and here.value.dtype != jnp.float32
 
     def _shortened(self, problem: Problem, state: NewtonState, metric: Params, size: Any) -> tuple[Move, jax.Array]:
         """The last step cut at the radius: a gradient, where a new solution would take many products."""
@@ -184,80 +228,3 @@ class TrustRegion:
 def _decay_norm(problem: Problem, params: Params) -> jax.Array:
     """sqrt(lam_W |W|^2 + lam_H |H|^2 + lam_b |b|^2), at most sqrt(2 f(0)) at every minimiser."""
     return jnp.sqrt(2 * jnp.abs(problem.decay(params)))
-
-
-class _CG(NamedTuple):
-    step: Params
-    residual: Params
-    direction: Params
-    rho: jax.Array  # <residual, metric^-1 residual>
-    step2: jax.Array  # |step|^2 in the metric
-    inner: jax.Array  # <step, metric direction>
-    direction2: jax.Array  # |direction|^2 in the metric
-    decrease: jax.Array  # of the quadratic model, >= 0
-    products: jax.Array
-    done: jax.Array
-    bounded: jax.Array  # ended on the boundary of the region
-
-
-def _truncated_cg(
-    hessian: Any, grad: Params, metric: Params, size: Any, radius: Any, forcing: Any, looser: Any, max_products: Any
-) -> _CG:
-    """Approximate minimiser of <g, s> + <s, Hess s>/2 over <s, metric s> <= radius^2; size = |x| in the metric."""
-    inverse = jax.tree.map(lambda m: 1.0 / m, metric)
-    steepest = tree.scale(tree.multiply(inverse, grad), -1.0)
-    rho = -tree.dot(grad, steepest)
-    eps = jnp.finfo(rho.dtype).eps
-    # The gradient contains metric * x, so it carries rounding of eps * size in this norm; asking for less magnifies
-    # that rounding on the zero modes.
-    floor = eps ** (1 / 3)
-    relative = jnp.maximum(jnp.minimum(forcing, looser * jnp.maximum(rho**0.25, floor)), floor)
-    target = jnp.maximum(rho * relative**2, (10 * eps * size) ** 2)
-    # At a gradient g the symmetries of f have curvature up to |g|, of either sign: no way down, no Newton step.
-    zero_mode = 10 * eps + jnp.minimum(1e-6, jnp.sqrt(rho))
-
-    def body(cg: _CG) -> _CG:
-        image = hessian(cg.direction)
-        curvature = tree.dot(cg.direction, image)
-        alpha = cg.rho / curvature
-        inside = cg.step2 + 2 * alpha * cg.inner + alpha**2 * cg.direction2 < radius**2
-        flat = (jnp.abs(curvature) <= zero_mode * cg.direction2) & (cg.products > 0)
-        interior = (curvature > 0) & inside
-        gap2 = jnp.maximum(radius**2 - cg.step2, 0.0)
-        to_boundary = gap2 / (cg.inner + jnp.sqrt(cg.inner**2 + cg.direction2 * gap2))
-        length = jnp.where(flat, 0.0, jnp.where(interior, alpha, to_boundary))
-        residual = tree.add(cg.residual, image, length)
-        scaled = tree.multiply(inverse, residual)
-        rho_new = tree.dot(residual, scaled)
-        turn = rho_new / cg.rho
-        # Residual and direction are orthogonal after an interior step: lengths follow by recurrence.
-        return _CG(
-            step=tree.add(cg.step, cg.direction, length),
-            residual=residual,
-            direction=tree.add(tree.scale(scaled, -1.0), cg.direction, turn),
-            rho=rho_new,
-            step2=cg.step2 + 2 * length * cg.inner + length**2 * cg.direction2,
-            inner=turn * (cg.inner + length * cg.direction2),
-            direction2=rho_new + turn**2 * cg.direction2,
-            # Along a conjugate direction the model falls by length * rho - length^2 * curvature / 2.
-            decrease=cg.decrease + length * (cg.rho - 0.5 * length * curvature),
-            products=cg.products + 1,
-            done=flat | ~interior | (rho_new <= target),
-            bounded=~flat & ~interior,
-        )
-
-    zero, nothing = jax.tree.map(jnp.zeros_like, grad), jnp.zeros_like(rho)
-    start = _CG(
-        step=zero,
-        residual=grad,
-        direction=steepest,
-        rho=rho,
-        step2=nothing,
-        inner=nothing,
-        direction2=rho,
-        decrease=nothing,
-        products=jnp.zeros((), jnp.int32),
-        done=rho <= (eps * size) ** 2,
-        bounded=jnp.zeros((), bool),
-    )
-    return jax.lax.while_loop(lambda cg: ~cg.done & (cg.products < max_products), body, start)
