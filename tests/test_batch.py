@@ -1,5 +1,6 @@
 """Many problems at once are the problems one by one."""
 
+import dataclasses
 import re
 from typing import Any
 
@@ -118,3 +119,29 @@ def test_what_has_ended_is_not_solved_twice(monkeypatch: pytest.MonkeyPatch) -> 
         assert (one.status, one.steps, one.value) == (other.status, other.steps, other.value)
         assert other.grad_norm == pytest.approx(one.grad_norm, abs=1e-12)  # of rounding, in two programs
         assert re.sub(r"gradient \S+", "", one.message) == re.sub(r"gradient \S+", "", other.message)
+
+
+def test_several_sizes_are_solved_along_their_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of shuffled decays each minimum is a few products from its neighbour's, and every one is proven.
+
+    The largest decays have the minimum 0, and behind them the path turns back to the smallest of the next lam_b.
+    """
+    lams, biases = (x.ravel() for x in np.meshgrid(np.geomspace(1e-4, 2.0, 40), [0.0, 1e-2, 10.0]))
+    order = np.random.default_rng(0).permutation(lams.size)
+    problem = ufm.Problem(6, (40, 40, 9, 2, 1, 1), 7, lams[order], 1e-2, biases[order])
+    monkeypatch.setattr(batch, "solve", lambda *_, **__: pytest.fail("solved again"))
+    along = ufm.solve_batch(problem)
+    for i, solution in enumerate(along[:9]):
+        alone = ufm.solve(ufm.Problem(6, problem.n, 7, float(lams[order[i]]), 1e-2, float(biases[order[i]])))
+        assert isinstance(solution.reduction, Exchanged)
+        assert solution.value == pytest.approx(alone.value, abs=1e-14)
+        assert (solution.status, solution.grad_norm <= 1e-12) == (ufm.Status.CONVERGED, True)
+    assert all(x.value - x.lower_bound <= 1e-13 * (1 + x.value) for x in along)
+    assert any(np.all(x.params.W == 0.0) or np.abs(x.params.W).max() < 1e-6 for x in along)
+    scattered = [ufm.solve_batch(problem_at(problem, i))[0].evaluations for i in range(0, 120, 10)]
+    assert np.mean([solution.evaluations for solution in along]) < 0.7 * np.mean(scattered)
+
+
+def problem_at(problem: ufm.Problem, i: int) -> ufm.Problem:
+    """The i-th of a batch."""
+    return dataclasses.replace(problem, lam_W=float(problem.lam_W[i]), lam_b=float(problem.lam_b[i]))

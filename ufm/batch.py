@@ -10,6 +10,7 @@ import numpy as np
 
 from ufm.certify.point import examine
 from ufm.checks import whole
+from ufm.continuation import minimise_along, path
 from ufm.driver import HERE, ended, finer, iterated, typed_solver, unpolished
 from ufm.exchangeable import exchangeable, why_not
 from ufm.minimum import minimise, proven, steepness, thin_start
@@ -24,9 +25,6 @@ from ufm.status import Status, message, reached, status_of
 from ufm.trap import trap_note
 from ufm.validation import check_problem
 
-# Class sizes: 4 at once are 1.4 times faster than one after the other on a CPU, 10 are 1.5 times slower, and their
-# batched decompositions may wait for each other for ever where two threads solve (jaxlib 0.10).
-FEW = 6
 CHUNK = 64  # problems that run together; the last chunk is filled with idle ones, so that the number changes no bit
 
 
@@ -58,7 +56,8 @@ def solve_batch(
     Returns:
         B solutions in order. What was not proven, ended at a saddle or stalled where the whole Hessian helps was
         solved again by `solve` (not with a solver that follows dynamics of its own, saddles and all). `seconds` of
-        each of the others is its share of its chunk, in which compilation is contained.
+        each of the others is its share of its chunk, in which compilation is contained. Minima of several class sizes
+        are reached from each other on a CPU (`ufm.continuation`): what they have below gtol depends on the batch.
     Raises:
         TypeError, ValueError: before anything is compiled, as `solve`; lengths that disagree.
     """
@@ -71,11 +70,14 @@ def solve_batch(
         raise TypeError(f"solve_batch: reduce={reduce!r} is not a bool. Pass True for the minimum by any exact way.")
     reduce = reduce and options.solver.escapes
     run = _full if not reduce else _thin if why_not(problems[0]) else _classes
-    solutions: list[Solution | None] = []
+    solutions: list[Solution | None] = [None] * len(problems)
+    order = path(problems) if run is _classes else np.arange(len(problems))
     with exact():
         for begin in range(0, len(problems), CHUNK):
-            part = slice(begin, begin + CHUNK)
-            solutions += run(problems[part], seeds[part], options)
+            part = order[begin : begin + CHUNK]
+            found = run([problems[i] for i in part], [seeds[i] for i in part], options)
+            for i, solution in zip(part, found, strict=True):
+                solutions[i] = solution
     return [
         solve(own, key, reduce=reduce, **options._asdict()) if solution is None else solution
         for own, key, solution in zip(problems, seeds, solutions, strict=True)
@@ -280,8 +282,12 @@ def _minimise_many(fixed: Any, numbers: Any, gtols: Any, max_steps: Any, solver:
         own, gtol = item
         return minimise(fixed.with_numbers(own), solver, gtol, max_steps)
 
-    # A few sizes make so few unknowns that a CPU waits for its calls, not for its longest loop.
-    return _each(run, (numbers, gtols), together=fixed.m.size <= FEW)
+    # One size makes so few unknowns that a CPU waits for its calls, not for its longest loop. Of several, at once would
+    # be slower than along a path from 2 on (and batched decompositions may wait for each other for ever where two
+    # threads solve: jaxlib 0.10).
+    if fixed.m.size == 1 or jax.default_backend() != "cpu":
+        return jax.vmap(run)((numbers, gtols))
+    return minimise_along(fixed, numbers, gtols, max_steps, solver)
 
 
 @jax.jit
@@ -290,9 +296,6 @@ def _advance_many(problems: Any, starts: Any, gtols: Any, max_steps: Any, solver
         problem, start, gtol = item
         return ended(iterated(solver, problem, solver.init(problem, start), gtol, max_steps))
 
-    return _each(run, (problems, starts, gtols))
-
-
-def _each(run: Any, items: Any, together: bool = False) -> Any:
-    """One after the other on a CPU, where loops of different length do not wait for each other; elsewhere at once."""
-    return jax.vmap(run)(items) if together or jax.default_backend() != "cpu" else jax.lax.map(run, items)
+    # One after the other on a CPU, where loops of different length do not wait for each other; elsewhere at once.
+    items = (problems, starts, gtols)
+    return jax.lax.map(run, items) if jax.default_backend() == "cpu" else jax.vmap(run)(items)

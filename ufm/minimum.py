@@ -153,7 +153,12 @@ def _compiled(structure: Any, shapes: tuple[Any, ...]) -> Any:
 @jax.jit
 def minimise(problem: Exchangeable, solver: Any, gtol: Any, max_steps: Any) -> Any:
     """The state at which the solver ends from the spectral start, and a lower bound on f* from there."""
-    state = iterated(solver, problem, solver.init(problem, problem.spectral_start()), gtol, max_steps)
+    return minimise_from(problem, problem.spectral_start(), solver, gtol, max_steps)
+
+
+def minimise_from(problem: Exchangeable, start: Params, solver: Any, gtol: Any, max_steps: Any) -> Any:
+    """The same from another start."""
+    state = iterated(solver, problem, solver.init(problem, start), gtol, max_steps)
     Z = problem.spectrum(state.iterate.params)
     dual = problem.dual(Z, state.iterate.params.b)
     return ended(state), exchangeable_bound(problem, state.iterate.value, Z, dual)
