@@ -59,8 +59,9 @@ class TrustRegion:
 
     Args:
         radius: the first region's radius, relative to the distance sqrt(2 f) within which every minimiser lies.
-        forcing: a step solves the Newton equation to the relative residual min(forcing, sqrt(|g|)), g in the dual
-            metric: order 3/2, where order 2 would take many products for digits that the next step finds anyway.
+        forcing: a step solves the Newton equation to the relative residual min(forcing, sqrt(|g| |x| / f)), the norms
+            in the metric, the ratio free of units: order 3/2, where order 2 would take many products for digits that
+            the next step finds anyway.
         max_products: Hessian-vector products in one step.
         single: where the logits take at least `LARGE` multiplications, Hessian-vector products are in float32: a step
             needs three digits of them, and takes half of the time. Values and gradients keep the precision of the
@@ -71,7 +72,7 @@ class TrustRegion:
     """
 
     radius: Any = 0.5
-    forcing: Any = 0.2
+    forcing: Any = 0.5
     max_products: Any = 1000
     max_steps: Any = 1000
     single: bool = field(default=True, metadata={"static": True})
@@ -196,7 +197,8 @@ class TrustRegion:
         # The gradient contains metric * x, so it carries rounding of eps * size in this norm; asking for less magnifies
         # that rounding on the zero modes, and so does asking for more digits than products have.
         floor = max(eps ** (1 / 3), 3 * float(jnp.finfo(dtype).eps) ** 0.5)
-        relative = jnp.maximum(jnp.minimum(self.forcing, looser * jnp.maximum(length**0.5, floor)), floor)
+        remaining = length * size / jnp.maximum(jnp.abs(here.value), jnp.finfo(here.value.dtype).tiny)
+        relative = jnp.maximum(jnp.minimum(self.forcing, looser * jnp.maximum(remaining**0.5, floor)), floor)
         relative = jnp.maximum(relative, 10 * eps * size / length)
         # At a gradient g the symmetries of f have curvature up to |g|, of either sign: no way down, no Newton step.
         zero_mode = 10 * eps + jnp.minimum(1e-6, length)
