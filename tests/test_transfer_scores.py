@@ -272,6 +272,48 @@ def test_intervals_cover_what_other_samples_show():
     assert inside >= 15
 
 
+@pytest.mark.parametrize(
+    ("score", "n", "d"),
+    [("cdnv", 5, 40), ("vci", 10, 20), ("logme", 5, 40), ("h_score_shrunk", 10, 20), ("numerical_rank", 5, 40)],
+)
+def test_intervals_hold_their_value_where_repeats_change_the_score(score, n, d):
+    """A sample drawn twice has no noise against itself: of few samples every resample scores better, or worse."""
+    X, y = blobs(n, d, spread=2.0)
+    found = transfer.rank_models({"same": X, "again": X}, y, score=score, bootstrap=20)
+    assert np.all((found.low < found.values) & (found.values < found.high))
+    assert found.first.tolist() == [0.5, 0.5]
+
+
+def test_intervals_cover_the_scores_of_as_many_other_samples():
+    """Of 20 sets of 5 samples a class in 40 dimensions, most intervals of CDNV hold the mean over 200 such sets."""
+    M = np.random.default_rng(5).standard_normal((4, 40))
+    y, rng, inside = np.repeat(np.arange(4), 5), np.random.default_rng(6), 0
+
+    def drawn():
+        return M[y] + 2.0 * rng.standard_normal((20, 40))
+
+    mean = np.mean([transfer.cdnv(drawn(), y) for _ in range(200)])
+    for key in range(20):
+        found = transfer.rank_models({"a": drawn()}, y, score="cdnv", bootstrap=40, key=key)
+        inside += found.low[0] <= mean <= found.high[0]
+    assert inside >= 16
+
+
+def test_intervals_of_what_has_no_spread_or_no_value():
+    """Collapsed features score 0 in every resample; equal features have no class means, and are never the best."""
+    y = np.repeat(np.arange(3), 4)
+    pool = {"flat": np.ones((12, 3)), "collapsed": np.eye(3)[y], "apart": blobs(4, 3)[0]}
+    for score in ("cdnv", "ncc_error"):
+        found = transfer.rank_models(pool, y, score=score, bootstrap=20)
+        place = found.names.index("collapsed")
+        assert (found.low[place], found.values[place], found.high[place]) == (0.0, 0.0, 0.0)
+        assert found.names[-1] == "flat"
+        assert np.isnan(found.low[-1])
+        assert found.first[-1] == 0.0
+        assert sum(found.first) == pytest.approx(1.0)
+    assert transfer.rank_models({"flat": pool["flat"]}, y, score="cdnv", bootstrap=20).first.tolist() == [0.0]
+
+
 def test_scores_need_arrays_alone():
     """No equinox: their modules import neither it nor anything of ufm that does."""
     folder = Path(transfer.__file__).parent

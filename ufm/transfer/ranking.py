@@ -10,7 +10,7 @@ import numpy as np
 
 from ufm.checks import whole
 from ufm.metrics.arrays import Samples, pieces, read_samples
-from ufm.transfer.scores import SCORES, Scores, nc1, scores
+from ufm.transfer.scores import SCORES, Score, Scores, nc1, scores
 
 PLENTY = 20  # samples of each class from which VCI says more than CDNV ...
 FEWEST = 20  # resamples of which a 95 % interval can be told
@@ -29,8 +29,10 @@ class Ranking:
     Attributes:
         names: [M] of the models. score: the one they are ranked by. higher: whether larger is better.
         reason: why this one.
-        values: [M] of that score. low, high: [M] ends of 95 % bootstrap intervals over samples, NaN without bootstrap.
-        first: [M] share of the resamples in which the model was the best.
+        values: [M] of that score.
+        low, high: [M] ends of 95 % bootstrap intervals over as many other samples, which hold the value; NaN without.
+        first: [M] share of the moved resamples (`rank_models`) in which the model was the best, parted where several
+            were; NaN without bootstrap.
         table: [M] all scores of each model, with notes on what they cannot tell.
     """
 
@@ -65,9 +67,13 @@ def rank_models(pool: Mapping[str, Any], y: Any, *, score: str = "auto", bootstr
         bootstrap: resamples within the classes, the same for every model: 20 or more; 0 for none.
         key: seed of the resamples.
     Returns:
-        Ranking; undefined scores come last. The intervals are basic bootstrap intervals 2 v - quantiles, which take the
-        resamples' bias off, cut at the ends of the score's range: they say what other samples would do to the score,
-        not how the probe will do.
+        Ranking; undefined scores come last. An interval is for the score of as many other samples: neither for its
+        limit of many samples, nor for how the probe will do. Samples that are drawn twice make every score better or
+        worse (of 5 samples a class CDNV halves), so the resamples are moved until their median is the value: by a
+        factor where `SCORES` reads a score by its logarithm, by a difference elsewhere, and cut at the ends of its
+        range. They are approximate: in simulations with 5 to 40 samples a class, 84 to 97 % held the mean of the score
+        over other samples for CDNV, NC1 and the trace ratio, 80 to 100 % for VCI, 62 to 91 % for error rates; those of
+        LogME and numerical_rank are up to ten times too wide where a class has fewer samples than dimensions.
     Raises:
         TypeError, ValueError: an empty pool; a score that is none; features or labels as `ufm.transfer.scores`, with
             the name of the model.
@@ -89,8 +95,9 @@ def rank_models(pool: Mapping[str, Any], y: Any, *, score: str = "auto", bootstr
     rng = np.random.default_rng(whole(key, "key", "rank_models", 0, "a seed"))
     drawn = [_resampled(samples[0].labels, rng) for _ in range(bootstrap)]
     resampled = np.array([[of(part.features[i], part.labels[i]) for part in samples] for i in drawn])
-    low, high, first = _intervals(values, resampled.reshape(bootstrap, len(values)), better)
-    low, high = np.clip(low, SCORES[used].low, None), np.clip(high, None, SCORES[used].high)
+    moved = _moved(values, resampled.reshape(bootstrap, len(values)), SCORES[used])
+    low, high = np.quantile(moved, [0.025, 0.975], axis=0) if bootstrap else np.full((2, len(values)), np.nan)
+    first = _first(better * moved)
     order = np.argsort(np.where(np.isnan(values), np.inf, -better * values), kind="stable")
     return Ranking(
         tuple(names[i] for i in order),
@@ -139,11 +146,20 @@ def _resampled(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return index
 
 
-def _intervals(values: np.ndarray, resampled: np.ndarray, better: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Basic 95 % intervals [M], [M] of values [M] from resampled [B, M], and how often each was the best."""
-    nothing = np.full(len(values), np.nan)
+def _moved(values: np.ndarray, resampled: np.ndarray, score: Score) -> np.ndarray:
+    """Resampled scores [B, M] with the values [M] for their medians, within the score's range."""
     if not len(resampled):
-        return nothing, nothing, nothing
-    upper, lower = np.quantile(resampled, [0.975, 0.025], axis=0)
-    best = np.argmax(np.where(np.isnan(resampled), -np.inf, better * resampled), axis=1)
-    return 2.0 * values - upper, 2.0 * values - lower, np.bincount(best, minlength=len(values)) / len(resampled)
+        return resampled
+    middle = np.median(resampled, axis=0)
+    by_factor = score.log & (middle > 0.0)
+    scaled = resampled * (values / np.where(by_factor, middle, 1.0))
+    return np.clip(np.where(by_factor, scaled, values + (resampled - middle)), score.low, score.high)
+
+
+def _first(goodness: np.ndarray) -> np.ndarray:
+    """[M] share of the rows of [B, M] in which a column is the largest; several that are have equal parts of it."""
+    if not len(goodness):
+        return np.full(goodness.shape[1], np.nan)
+    known = np.where(np.isnan(goodness), -np.inf, goodness)
+    best = ~np.isnan(goodness) & (known == np.max(known, axis=1, keepdims=True))
+    return np.mean(best / np.maximum(np.sum(best, axis=1, keepdims=True), 1), axis=0)
