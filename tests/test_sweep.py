@@ -251,6 +251,13 @@ def test_columns_of_whole_numbers_stay_so_and_arrays_of_several_shapes_are_kept(
     assert [v.shape for v in results["V"]] == [(2,), (3,)]
 
 
+def test_a_column_that_an_axis_hides_is_said():
+    axes = (Axis(("d", "value"), (np.arange(2), np.arange(2))),)
+    results = collected(axes, coordinates(axes), [{"status": "a", "value": 0.5, "d": 7.0, "x": 1.0}] * 2)
+    assert results["value"].tolist() == results["d"].tolist() == [0, 1]
+    assert results.notes == ("the columns value, d are left out: axes have their names",)
+
+
 def test_csv_gives_back_the_same_floats(tmp_path):
     results = made_up()
     export(results, tmp_path / "x.csv")

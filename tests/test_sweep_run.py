@@ -62,7 +62,8 @@ class Trouble:
             raise MemoryError("no room")
         if self.kind == "large" and size > 2:
             raise RuntimeError("RESOURCE_EXHAUSTED: out of memory allocating")
-        return failed_row(case, size, "CONVERGED", "") | {"value": float(case.key)}
+        extra = {"key": 0.5} if self.kind == "name" else {}
+        return failed_row(case, size, "CONVERGED", "") | {"value": float(case.key), **extra}
 
 
 def values(results):
@@ -83,6 +84,10 @@ def start_that_raises(problem, key):
 
 def classifier(problem, solution, certificate):
     return {"W": solution.params.W, "balance": certificate.balance, "kind": type(problem.loss).__name__}
+
+
+def renamed(problem, solution, certificate):
+    return {"value": 0.0}
 
 
 def test_rows_are_what_solve_and_certify_say(tmp_path):
@@ -138,9 +143,6 @@ def test_what_one_call_would_not_help_is_solved_alone():
     ("returned", "said"),
     [
         (3, "columns returned a int. Return {name: number, text or array}."),
-        ({"value": 0.0}, "columns: 'value' cannot be the name of a further column."),
-        ({"file": np.ones(2)}, "columns: 'file' cannot be the name"),
-        ({7: 1.0}, "columns: 7 cannot be the name"),
         ({"x": object}, "is neither a real number nor text nor an array of numbers."),
         ({"x": 1j}, "columns: x=1j is neither a real number"),
         ({"x": np.array([None])}, "is neither a real number"),
@@ -149,6 +151,47 @@ def test_what_one_call_would_not_help_is_solved_alone():
 def test_columns_that_no_row_can_hold_are_faults_of_their_rows(returned, said):
     with pytest.raises((TypeError, ValueError), match=re.escape(said)):
         rows_module._further(returned)
+
+
+@pytest.mark.parametrize("lost", [None, -1])
+def test_a_column_with_the_name_of_an_axis_ends_the_sweep_and_keeps_the_rows(tmp_path, counted, lost):
+    store, cases = tmp_path / "s.sqlite", [ufm.Case(BASE, key, Trouble(-1, "name")) for key in range(12)]
+    grid = ufm.grid(cases[0], key=range(12))
+    executor: Any = None if lost is None else Careless(key=lost, lose=0)
+    if executor:
+        executor._max_workers = 1
+    seen = []
+    with pytest.raises(
+        ValueError, match=r"^sweep: columns returned 'key', which the grid varies. Choose another name."
+    ):
+        ufm.sweep(grid, store=store, chunk=2, executor=executor, progress=seen.append)
+    assert len(counted) == seen[-1].done == (2 if executor is None else 4)  # with a worker, what had begun is written
+    before = len(counted)
+    with pytest.raises(ValueError, match="returned 'key'"):  # known before anything runs
+        ufm.sweep(grid, store=store, progress=seen.append)
+    assert len(counted) == before
+    assert ufm.sweep(cases, store=store).computed == 12 - before  # an axis of another name
+
+
+def test_a_column_with_the_name_of_a_number_of_every_row_ends_the_sweep(tmp_path):
+    store = tmp_path / "s.sqlite"
+    with pytest.raises(
+        ValueError, match=r"^sweep: columns returned 'value', which cannot name a further column. Choose"
+    ):
+        ufm.sweep(GRID, store=store, columns=renamed, chunk=5)
+    with opened(store) as held:
+        rows = read_rows(held, [key for (key,) in held.connection.execute("SELECT key FROM rows")])[0]
+    assert [entry.record["status"] for entry in rows.values()] == ["MISNAMED"] * 5
+    assert all(entry.record["value"] > 0.0 for entry in rows.values())
+
+
+def test_an_axis_with_the_name_of_a_number_of_every_row_is_refused(counted):
+    fixed = ufm.Problem(2, 2, 2, lam_H=1e-2, model=ufm.fixed_classifier(np.eye(2)))
+    with pytest.raises(ValueError, match=r"^sweep: the grid varies 'value', .* joint axis: \[\{path: value\}\]"):
+        ufm.sweep(ufm.grid(fixed, value=[np.eye(2), 2.0 * np.eye(2)]))
+    assert not counted
+    by_path = ufm.grid(ufm.Case(fixed, start=Trouble(-1, "none")), [{"model.W.value": np.eye(2)}])
+    assert ufm.sweep(by_path)["value"].tolist() == [0.0]
 
 
 def test_columns_are_plain_numbers_text_and_arrays_of_numpy(tmp_path):

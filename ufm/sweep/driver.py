@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from ufm.sweep.encoding import key_of
 from ufm.sweep.execution import elsewhere, here
 from ufm.sweep.grid import Axis, Grid
 from ufm.sweep.results import Results, collected
-from ufm.sweep.rows import FAULTS, Columns
+from ufm.sweep.rows import BLANK, FAULTS, MISNAMED, Columns, Row
 from ufm.sweep.store import Store, opened, present, read_rows, remove_rows, write_listing, write_rows
 from ufm.sweep.version import code_version
 
@@ -60,18 +60,21 @@ def sweep(
         store: file of rows, made if there is none; None keeps them in memory.
         executor: any concurrent.futures.Executor, such as `ufm.SpawnPool(2)`; None works in this process.
         columns: further entries of each row, a function (problem, solution, certificate) -> {name: number, text or
-            array}; part of the configuration. `ufm.verify.columns.predicted()` sets theory beside each row.
+            array}; part of the configuration. `ufm.verify.columns.predicted()` sets theory beside each row. No name
+            may be that of an axis, or of a column that every row has.
         chunk: cases that are solved, and written, together.
         progress: called after each chunk.
     Returns:
         Results in the order of the cases.
     Raises:
         TypeError, ValueError: before anything is computed, for cases or options that cannot work.
+        ValueError: after the first chunk, for a name of `columns` that is taken; the rows are in the store.
         OSError: the store cannot be written; what was written stays.
     """
     grid = cases if isinstance(cases, Grid) else _listed(cases)
     size = whole(chunk, "chunk", "sweep", 1, "a chunk needs a case")
     _check_options(store, executor, columns, progress)
+    varied = _check_names(grid)
     extra, code = describe(columns), code_version()
     solved = [explicit(case) for case in grid.cases]
     configurations = [canonical({"case": case, "code": code, "columns": extra}) for case in solved]
@@ -84,13 +87,15 @@ def sweep(
         remove_rows(held, [*damaged, *faulty])
         notes = [*held.notes, *_named(grid, keys, damaged)]
         done = found.keys() - set(faulty)
+        if told := _misnamed([found[key].record for key in done], varied):
+            raise ValueError(told)
         missing = {
             key: (configuration, case)
             for key, configuration, case in zip(keys, configurations, solved, strict=True)
             if key not in done
         }
         with _stoppable() as stopped:
-            computed = _fill(held, list(missing.values()), size, executor, columns, progress, stopped, notes)
+            computed = _fill(held, list(missing.values()), size, executor, columns, progress, stopped, notes, varied)
         rows = read_rows(held, list(dict.fromkeys(keys)))[0]
     records = [rows[key].record if key in rows else None for key in keys]
     return collected(grid.axes, grid.coordinates(), records, notes, computed, stopped.is_set())
@@ -105,10 +110,11 @@ def _fill(
     progress: Callable[[SweepProgress], None] | None,
     stopped: threading.Event,
     notes: list[str],
+    varied: frozenset[str],
 ) -> int:
     """Compute and write the missing rows; how many this process computed."""
     chunks = chunks_of(missing, size)
-    computed, failed, clock = 0, 0, time.perf_counter()
+    computed, failed, misnamed, clock = 0, 0, "", time.perf_counter()
     there, total = 0, len(missing)
 
     def wanted() -> Iterator[Chunk]:
@@ -136,7 +142,22 @@ def _fill(
         if progress is not None:
             rate = computed / (time.perf_counter() - clock)
             progress(SweepProgress(computed + there, failed, total, rate))
+        misnamed = misnamed or _misnamed(rows, varied)
+        if misnamed:
+            stopped.set()  # chunks that run elsewhere are written before the error is raised
+    if misnamed:
+        raise ValueError(misnamed)
     return computed
+
+
+def _misnamed(rows: Iterable[Row], varied: frozenset[str]) -> str:
+    """What is wrong with the name of a further column; "" if nothing is."""
+    for row in rows:
+        if row["status"] == MISNAMED:
+            return f"sweep: {row['message']}"
+        if both := varied & row.keys():
+            return f"sweep: columns returned {min(both)!r}, which the grid varies. Choose another name."
+    return ""
 
 
 def _named(grid: Grid, keys: list[str], damaged: list[str]) -> list[str]:
@@ -177,6 +198,17 @@ def _listed(cases: Any) -> Grid:
     for case in cases:
         check_case(case, "sweep")
     return Grid(tuple(cases), (Axis(("case",), (np.arange(len(cases)),)),))
+
+
+def _check_names(grid: Grid) -> frozenset[str]:
+    """What the grid varies; columns of the results have these names."""
+    names = frozenset(name for axis in grid.axes for name in axis.names)
+    if both := names & BLANK.keys():
+        raise ValueError(
+            f"sweep: the grid varies {min(both)!r}, which is a column of every row too. Name it by its path, in a "
+            "joint axis: [{path: value}]."
+        )
+    return names
 
 
 def _check_options(store: Any, executor: Any, columns: Any, progress: Any) -> None:

@@ -20,8 +20,8 @@ class Results:
     Attributes:
         axes: of the grid; their labels are columns too, under the names that are varied.
         columns: [R] each, or [R, ...] for arrays; a number that a row does not have is NaN, a text is "".
-            status: of the solver (CONVERGED, ...), or FAILED, OUT_OF_MEMORY, WORKER_DIED, NOT_RUN, with message.
-            value, grad_norm, steps, evaluations, escapes: of the solution. verdict, gap, lower_bound,
+            status: of the solver (CONVERGED, ...), or FAILED, OUT_OF_MEMORY, WORKER_DIED, MISNAMED, NOT_RUN, with
+            message. value, grad_norm, steps, evaluations, escapes: of the solution. verdict, gap, lower_bound,
             smallest_eigenvalue, index, nullity, symmetry, dual_ratio: of the certificate. largest_logit, W_sq, H_sq,
             nc1 ... accuracy: metrics, as `ufm.collapse` names them. Of a deep model W_sq is the sum over its matrices,
             and logits and metrics are those of the last matrix and of what it sees. seconds, seed, chunk, code, jax,
@@ -121,6 +121,8 @@ def collected(
     for name in [*BLANK, *extra]:
         if name in found and name not in columns:
             columns[name] = _column([None if row is None else row.get(name) for row in rows])
+    if hidden := [name for name in [*BLANK, *extra] if name in found and name in coordinates]:  # of an older store
+        notes = [*notes, f"the columns {', '.join(hidden)} are left out: axes have their names"]
     return Results(tuple(axes), columns, tuple(notes), computed, interrupted)
 
 

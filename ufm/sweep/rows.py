@@ -21,7 +21,8 @@ Row = dict[str, Any]  # numbers, text, and arrays of the extra columns
 Columns = Callable[[Problem, Solution, Certificate], Mapping[str, Any]]
 
 FAILED, OUT_OF_MEMORY, WORKER_DIED = "FAILED", "OUT_OF_MEMORY", "WORKER_DIED"
-FAULTS = (FAILED, OUT_OF_MEMORY, WORKER_DIED)  # not an answer of the solver: a later run tries again
+MISNAMED = "MISNAMED"  # a further column would overwrite another one: the sweep ends
+FAULTS = (FAILED, OUT_OF_MEMORY, WORKER_DIED, MISNAMED)  # not an answer of the solver: a later run tries again
 
 SOLVED = ("value", "grad_norm", "steps", "evaluations", "escapes")
 CERTIFIED = ("gap", "lower_bound", "smallest_eigenvalue", "index", "nullity", "symmetry", "dual_ratio")
@@ -43,6 +44,7 @@ BLANK: Row = {
     "numpy": "",
 }  # what every row has, in the order of the columns
 TAKEN = {*BLANK, "file", "allow_pickle"}  # the last two by np.savez
+UNFIT = "columns returned {!r}, which cannot name a further column. Choose another name."
 VANISHED = 1e-8  # logits of at most this size are zero: what is left of their directions is rounding
 CRITICAL = {"float64": 1e-8, "float32": 1e-5}  # as in the report of `ufm solve`
 
@@ -88,7 +90,9 @@ def _row(case: Case, size: int, columns: Columns | None, solution: Solution | No
             row |= {name: _number(getattr(certificate, name)) for name in CERTIFIED}
             row |= _measured(case.problem, solution)
             if columns is not None:
-                row |= _further(columns(case.problem, solution, certificate))
+                further = _further(columns(case.problem, solution, certificate))
+                told = [name for name in further if name in TAKEN or not isinstance(name, str)]
+                row |= further if not told else {"status": MISNAMED, "message": UNFIT.format(told[0])}
     except Exception as error:
         if out_of_memory(error):
             raise
@@ -100,9 +104,6 @@ def _further(found: Any) -> Row:
     """What the columns of the caller say, as a row holds it: plain numbers, text, NumPy arrays."""
     if not isinstance(found, Mapping):
         raise TypeError(f"columns returned a {type(found).__name__}. Return {{name: number, text or array}}.")
-    for name in found:
-        if name in TAKEN or not isinstance(name, str):
-            raise ValueError(f"columns: {name!r} cannot be the name of a further column. Choose another one.")
     return {name: _entry(name, value) for name, value in found.items()}
 
 
