@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from ufm.cli import main
+from ufm.face import line as line_module
 from ufm.face import sweep as face
+from ufm.face.line import Line
 from ufm.sweep import rows as rows_module
 from ufm.sweep.describe import canonical
 from ufm.sweep.driver import SweepProgress
@@ -152,10 +154,27 @@ def test_progress_is_a_bar_of_tqdm_where_it_is_installed_and_a_line_elsewhere(mo
         line.show(SweepProgress(done, failed, 5, 1.0))
     line.end()
     assert [(b.n, b.failed, b.closed, b.options["total"], b.options["file"]) for b in made] == [(5, 1, True, 5, stream)]
-    assert isinstance(face._reporter(io.StringIO()), face._Line)  # no terminal
+    assert isinstance(face._reporter(io.StringIO()), Line)  # no terminal
     monkeypatch.setitem(sys.modules, "tqdm", None)
     line = face._reporter(stream)
     line.show(SweepProgress(5, 1, 5, 2.5))
     line.end()
     assert "5/5 rows, 1 failed, 2.5/s, 0:00 left" in stream.getvalue()
     assert stream.getvalue().endswith("\r")
+
+
+def test_a_file_gets_the_first_line_the_last_one_and_one_every_ten_seconds(monkeypatch):
+    clock = iter([50.0, 59.0, 60.0, 61.0, 62.0])
+    monkeypatch.setattr(line_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    stream, screen = io.StringIO(), Terminal()
+    line = Line(stream, lambda done: (f"{done} of 5", done == 5))
+    for done in range(1, 6):
+        line.show(done)
+    line.end()
+    assert stream.getvalue() == "1 of 5\n3 of 5\n5 of 5\n"
+    monkeypatch.undo()
+    line = Line(screen, lambda done: ("x" * done, False))
+    line.show(1)
+    line.show(100)
+    line.end()
+    assert screen.getvalue() == f"\rx{'':78}\r{'x' * 79}\r{'':79}\r"

@@ -3,7 +3,6 @@
 import importlib
 import json
 import sys
-import time
 from argparse import Namespace
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
@@ -12,6 +11,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from ufm.face.line import Line
 from ufm.face.runs import check_target, summary, write_export
 from ufm.face.solve import BadOptionError
 from ufm.sweep.devices import DevicePool
@@ -40,10 +40,10 @@ def run_sweep(options: Namespace) -> int:
     if options.devices and options.jobs > 1:
         raise BadOptionError("--devices runs in one process. Pass it or --jobs.")
     check_target(options.export)
+    line = _reporter(sys.stderr)
     try:
         spec = read_spec(options.spec)
         store = options.store or spec.store or str(Path(options.spec).with_suffix(".sqlite"))
-        line = _reporter(sys.stderr)
         with _executor(options) as executor:
             results = sweep(
                 spec.grid,
@@ -53,7 +53,6 @@ def run_sweep(options: Namespace) -> int:
                 chunk=64 if spec.chunk is None else spec.chunk,
                 progress=line.show,
             )
-        line.end()
     except OSError as error:
         told = error.strerror or str(error)
         raise BadOptionError(f"{error.filename}: {told}" if error.filename else told) from error
@@ -61,6 +60,8 @@ def run_sweep(options: Namespace) -> int:
         if str(error).partition(":")[0] not in REFUSALS:
             raise
         raise BadOptionError(" ".join(str(error).split())) from error
+    finally:
+        line.end()
     write_export(results, options.export)
     print(_as_json(results, store) if options.json else f"{summary(results)}\nstore: {store}")
     return 130 if results.interrupted else int(any(np.isin(results["status"], FAULTS)))
@@ -102,12 +103,12 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _reporter(stream: TextIO) -> "_Bar | _Line":
+def _reporter(stream: TextIO) -> "_Bar | Line":
     """tqdm's bar on a terminal where tqdm is installed, else a line of our own."""
     try:
-        return _Bar(importlib.import_module("tqdm").tqdm, stream) if stream.isatty() else _Line(stream)
+        return _Bar(importlib.import_module("tqdm").tqdm, stream) if stream.isatty() else Line(stream, _told)
     except ImportError:
-        return _Line(stream)
+        return Line(stream, _told)
 
 
 class _Bar:
@@ -130,29 +131,11 @@ class _Bar:
             self.bar.close()
 
 
-class _Line:
-    """One line on stderr: overwritten on a terminal, else one every ten seconds."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream, self.live = stream, stream.isatty()
-        self.last = time.monotonic()
-
-    def show(self, now: SweepProgress) -> None:
-        """Done, failed, rate and time left."""
-        clock = time.monotonic()
-        if clock - self.last < (0.1 if self.live else 10.0) and now.done < now.total:
-            return
-        self.last = clock
-        failed = f", {now.failed} failed" if now.failed else ""
-        text = f"{now.done}/{now.total} rows{failed}, {now.rate:.3g}/s, {_span(now.seconds_left)} left"
-        self.stream.write(f"\r{text:79}" if self.live else f"{text}\n")
-        self.stream.flush()
-
-    def end(self) -> None:
-        """Clear the line."""
-        if self.live:
-            self.stream.write(f"\r{'':79}\r")
-            self.stream.flush()
+def _told(now: SweepProgress) -> tuple[str, bool]:
+    """Done, failed, rate and time left."""
+    failed = f", {now.failed} failed" if now.failed else ""
+    text = f"{now.done}/{now.total} rows{failed}, {now.rate:.3g}/s, {_span(now.seconds_left)} left"
+    return text, now.done >= now.total
 
 
 def _span(seconds: float) -> str:

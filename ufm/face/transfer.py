@@ -2,14 +2,14 @@
 
 import csv
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ufm.face.line import Line
 from ufm.face.solve import BadOptionError, target_path
 from ufm.sweep.store import opened
 
@@ -37,15 +37,15 @@ def run_transfer(options: Namespace) -> int:
     if not 0 <= options.key < LARGEST:
         raise BadOptionError(f"--key {options.key} is no seed. Pass 0 .. {LARGEST - 1}.")
     target = target_path(options.out or name, name)
-    ticker = Ticker(sys.stderr)
+    line = Line(sys.stderr, _told)
     try:
-        found = _found(options, ticker)
+        found = _found(options, line)
     except ImportError as error:
         raise BadOptionError(f"needs equinox and scikit-learn ({error}): pip install 'ufm[networks]'.") from error
     except OSError as error:
         raise BadOptionError(error.strerror or str(error)) from error
     finally:
-        ticker.end()
+        line.end()
     try:
         written = [write_csv(found, target.with_name(target.name + ".csv")), *_drawn(options.experiment, found, target)]
     except OSError as error:
@@ -57,7 +57,7 @@ def run_transfer(options: Namespace) -> int:
     return 0
 
 
-def _found(options: Namespace, ticker: "Ticker") -> "Found":
+def _found(options: Namespace, line: Line) -> "Found":
     """The rows, from the store or computed."""
     from ufm.transfer import experiments, settings  # here, for they need the extra
 
@@ -72,7 +72,12 @@ def _found(options: Namespace, ticker: "Ticker") -> "Found":
     with opened(options.store) as store:
         for note in store.notes:
             print(note, file=sys.stderr)
-        return run(setting, store, ticker.show)
+        return run(setting, store, line.show)
+
+
+def _told(done: int, total: int, what: str) -> tuple[str, bool]:
+    """Rows that are there, of how many, and the next one."""
+    return f"{done}/{total} rows" + (f", next {what}" if what else ""), done >= total
 
 
 def _lines(experiment: str, found: "Found") -> Iterable[str]:
@@ -118,26 +123,3 @@ def _drawn(experiment: str, found: "Found", target: Path) -> tuple[Path, Path]:
         "finetune": transfer.finetune_figure,
     }
     return save(figures[experiment](found), target)
-
-
-class Ticker:
-    """One line on stderr: overwritten on a terminal, else one every ten seconds."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream, self.live, self.last = stream, stream.isatty(), -np.inf
-
-    def show(self, done: int, total: int, what: str) -> None:
-        """Rows that are there, of how many, and the next one."""
-        clock = time.monotonic()
-        if not self.live and clock - self.last < 10.0 and done < total:
-            return
-        self.last = clock
-        text = f"{done}/{total} rows" + (f", next {what}" if what else "")
-        self.stream.write(f"\r{text[:79]:79}" if self.live else f"{text}\n")
-        self.stream.flush()
-
-    def end(self) -> None:
-        """Clear the line."""
-        if self.live:
-            self.stream.write(f"\r{'':79}\r")
-            self.stream.flush()
