@@ -1,5 +1,6 @@
 """Losses against their formulas, their conjugates by Fenchel and Young, label sets, refusals."""
 
+import pickle
 from itertools import combinations
 from math import comb
 
@@ -12,6 +13,7 @@ import ufm
 from ufm.certify.point import examine
 from ufm.precision import exact, to_host
 from ufm.softmax import surprise
+from ufm.sweep.describe import describe
 
 K = 4
 EYE = np.eye(K)
@@ -161,6 +163,24 @@ def test_supervised_contrastive_by_its_definition():
         assert values[i] == pytest.approx(np.mean(terms) if terms else 0.0, abs=1e-14)
     assert np.all(np.isfinite(grads))
     assert np.all(np.diag(grads) == 0.0)
+
+
+def test_stores_and_older_pickles_find_every_loss():
+    """Their one module is several now; rows of a store are compared by the name they had."""
+    for kind in (
+        ufm.CrossEntropy,
+        ufm.Focal,
+        ufm.MSE,
+        ufm.RescaledMSE,
+        ufm.DotRegression,
+        ufm.PickAllLabel,
+        ufm.SupCon,
+    ):
+        assert describe(kind())["type"] == f"ufm.losses.{kind.__name__}"
+        assert pickle.loads(f"cufm.losses\n{kind.__name__}\n.".encode()) is kind
+        assert pickle.loads(pickle.dumps(kind)) is kind
+    assert describe(ufm.UserLoss(pick_all))["type"] == "ufm.losses.UserLoss"
+    assert describe(ufm.TrustRegion())["type"] == "ufm.solvers.newton.TrustRegion"
 
 
 def test_label_sets():

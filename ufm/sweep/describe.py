@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
@@ -44,7 +45,7 @@ def describe(value: Any, seen: tuple[int, ...] = ()) -> Any:
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else {"float": str(float(value))}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {"type": _name(type(value)), **{f.name: _field(f, value, seen) for f in dataclasses.fields(value)}}
+        return {"type": _home(type(value)), **{f.name: _field(f, value, seen) for f in dataclasses.fields(value)}}
     if isinstance(value, Mapping):
         return {str(key): describe(entry, seen) for key, entry in value.items()}
     if isinstance(value, tuple | list):
@@ -119,6 +120,13 @@ def _bytes(code: CodeType) -> bytes:
 
 def _constant(value: Any) -> str:
     return repr(sorted(map(repr, value))) if isinstance(value, frozenset) else repr(value)
+
+
+def _home(kind: type) -> str:
+    """The name of a type, under the package of ours that exports it: rows are found again when its module is split."""
+    package = kind.__module__.rpartition(".")[0]
+    exported = package.startswith("ufm.") and getattr(sys.modules.get(package), kind.__name__, None) is kind
+    return f"{package}.{kind.__name__}" if exported else _name(kind)
 
 
 def _name(value: Any) -> str:

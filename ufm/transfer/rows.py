@@ -35,9 +35,9 @@ ELSEWHERE = ("__init__.py", "experiments.py", "settings.py", "ranking.py", *SUMM
 @cache
 def code_version() -> str:
     """The installed version, and a digest of the sources that make rows."""
-    folders = (ROOT / name for name in ("networks", "metrics", "transfer"))
+    folders = (ROOT / name for name in ("losses", "networks", "metrics", "transfer"))
     files = [path for folder in folders for path in folder.glob("*.py") if path.name not in ELSEWHERE]
-    return f"{installed('ufm')}+{source_digest([*files, ROOT / 'losses.py'], ROOT)}"
+    return f"{installed('ufm')}+{source_digest(files, ROOT)}"
 
 
 def remembered(store: Store, configuration: Mapping[str, Any], compute: Callable[[], Row]) -> Row:
