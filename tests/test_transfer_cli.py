@@ -11,7 +11,7 @@ from ufm import transfer
 from ufm.cli import main
 from ufm.figures import style
 from ufm.figures.transfer import causes_figure, scores_figure
-from ufm.losses import CrossEntropy
+from ufm.losses.cross_entropy import CrossEntropy
 from ufm.networks import Recipe, from_arrays, mlp
 from ufm.sweep.store import opened
 from ufm.transfer import rows as rows_module

@@ -8,17 +8,11 @@ from ufm.collapse import Collapse, collapse
 from ufm.flow import Flow, gradient_flow
 from ufm.landscape import Atlas, CriticalPoint, atlas
 from ufm.layers import layer_collapse, layer_features
-from ufm.losses import (
-    MSE,
-    CrossEntropy,
-    DotRegression,
-    Focal,
-    PickAllLabel,
-    RescaledMSE,
-    SupCon,
-    UserLoss,
-    label_sets,
-)
+from ufm.losses.contrastive import SupCon
+from ufm.losses.cross_entropy import CrossEntropy, Focal
+from ufm.losses.multilabel import PickAllLabel, label_sets
+from ufm.losses.squared import MSE, DotRegression, RescaledMSE
+from ufm.losses.user import UserLoss
 from ufm.models import (
     Bilinear,
     DeepLinear,

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ufm import tree
-from ufm.losses import CrossEntropy, UserLoss
+from ufm.losses.cross_entropy import CrossEntropy
+from ufm.losses.user import UserLoss
 from ufm.models import Bilinear
 from ufm.spaces import Columns, Space
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from ufm.checks import as_real, untraced, whole
-from ufm.losses import UserLoss
+from ufm.losses.user import UserLoss
 from ufm.models import Bilinear, DeepLinear, DeepReLU, Gram
 from ufm.problem import Params, Problem
 from ufm.spaces import Budget, Fixed, Space, Spheres

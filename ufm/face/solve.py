@@ -17,7 +17,8 @@ from ufm.certify.certificate import Certificate
 from ufm.face.record import as_json
 from ufm.face.report import Report, make_report
 from ufm.face.text import render
-from ufm.losses import MSE, CrossEntropy
+from ufm.losses.cross_entropy import CrossEntropy
+from ufm.losses.squared import MSE
 from ufm.problem import Problem
 from ufm.solution import Progress, Solution
 from ufm.solve import solve

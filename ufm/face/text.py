@@ -7,7 +7,9 @@ from typing import Any
 
 from ufm.certify.certificate import Certificate, Verdict
 from ufm.face.report import Report
-from ufm.losses import MSE, CrossEntropy, UserLoss
+from ufm.losses.cross_entropy import CrossEntropy
+from ufm.losses.squared import MSE
+from ufm.losses.user import UserLoss
 from ufm.problem import Problem
 from ufm.spaces import Euclidean
 from ufm.verify.compare import Prediction, table

@@ -13,7 +13,8 @@ from ufm.collapse import collapse
 from ufm.figures.geometry import draw_geometry
 from ufm.figures.grams import draw_grams
 from ufm.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, style
-from ufm.losses import MSE, CrossEntropy
+from ufm.losses.cross_entropy import CrossEntropy
+from ufm.losses.squared import MSE
 from ufm.problem import Params, Problem
 from ufm.solution import Solution, Trajectory
 from ufm.verify.compare import ZERO, Prediction, feature_means

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ufm.layers import layer_collapse
-from ufm.losses import CrossEntropy
+from ufm.losses.cross_entropy import CrossEntropy
 from ufm.models import DeepLinear, DeepReLU
 from ufm.multistart import BestFound, best_found
 from ufm.networks.data import Data

@@ -21,7 +21,7 @@ import numpy as np
 import optax
 
 from ufm.checks import as_real, positive, whole
-from ufm.losses import CrossEntropy
+from ufm.losses.cross_entropy import CrossEntropy
 from ufm.networks.data import Data
 from ufm.networks.models import Network
 

@@ -11,7 +11,10 @@ import numpy as np
 import optax
 
 from ufm import models
-from ufm.losses import MSE, CrossEntropy, DotRegression, Focal, PickAllLabel, RescaledMSE, SupCon
+from ufm.losses.contrastive import SupCon
+from ufm.losses.cross_entropy import CrossEntropy, Focal
+from ufm.losses.multilabel import PickAllLabel
+from ufm.losses.squared import MSE, DotRegression, RescaledMSE
 from ufm.problem import Problem
 from ufm.solvers.first_order import FirstOrder, annealed
 from ufm.solvers.lbfgs import LBFGS

@@ -12,7 +12,8 @@ from functools import cache, partial
 from typing import Any
 
 from ufm.checks import whole
-from ufm.losses import MSE, CrossEntropy
+from ufm.losses.cross_entropy import CrossEntropy
+from ufm.losses.squared import MSE
 from ufm.networks.data import Data, digits
 from ufm.networks.drawn import canvas, glyphs
 from ufm.networks.layers import batch_norm, layer_norm, no_norm

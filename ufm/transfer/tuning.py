@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ufm.losses import CrossEntropy
+from ufm.losses.cross_entropy import CrossEntropy
 from ufm.networks.layers import Affine, BatchNorm
 from ufm.networks.models import Network, with_statistics
 from ufm.transfer.backbones import BATCH, features, has_open_norms, is_norm

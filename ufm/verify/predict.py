@@ -8,7 +8,10 @@ import numpy as np
 
 import theory
 from theory import NotApplicable, Prediction
-from ufm.losses import MSE, CrossEntropy, DotRegression, Focal, PickAllLabel, RescaledMSE, SupCon, label_sets
+from ufm.losses.contrastive import SupCon
+from ufm.losses.cross_entropy import CrossEntropy, Focal
+from ufm.losses.multilabel import PickAllLabel, label_sets
+from ufm.losses.squared import MSE, DotRegression, RescaledMSE
 from ufm.models import DeepLinear, Gram
 from ufm.problem import Problem
 from ufm.spaces import Budget, Euclidean, Fixed, Nonnegative, Spheres

@@ -15,7 +15,8 @@ import numpy as np
 from scipy.optimize import brentq
 
 from ufm.certify.point import hessian_operator, packing
-from ufm.losses import CrossEntropy, UserLoss
+from ufm.losses.cross_entropy import CrossEntropy
+from ufm.losses.user import UserLoss
 from ufm.problem import Params, Problem
 from ufm.solve import solve
 from ufm.solvers.newton import TrustRegion

@@ -13,7 +13,7 @@ from theory import deep_linear, srg
 from ufm.certify.point import examine
 from ufm.figures.data import Data, Source, kept, levels, rows, stacked, swept
 from ufm.figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, PURPLE, paper
-from ufm.losses import MSE
+from ufm.losses.squared import MSE
 from ufm.models import DeepLinear, DeepReLU
 from ufm.problem import Params, Problem
 from ufm.solve import solve

@@ -10,7 +10,8 @@ from theory import dynamics, etf_ray, seli
 from ufm.figures.data import Data, Source, levels, rows, stacked
 from ufm.figures.style import BLUE, GREEN, ORANGE, PAGE, paper
 from ufm.flow import gradient_flow
-from ufm.losses import MSE, CrossEntropy
+from ufm.losses.cross_entropy import CrossEntropy
+from ufm.losses.squared import MSE
 from ufm.problem import Params, Problem
 from ufm.start import random_start
 from ufm.verify.experiment import orthogonal

@@ -5,7 +5,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from theory import Prediction, Spectrum, cross_entropy, focal, mse
-from ufm.losses import MSE, CrossEntropy, Focal
+from ufm.losses.cross_entropy import CrossEntropy, Focal
+from ufm.losses.squared import MSE
 from ufm.problem import Problem
 
 GAMMA, SMOOTHING = 2.0, 0.1

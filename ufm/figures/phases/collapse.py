@@ -11,7 +11,8 @@ from theory import cross_entropy, mse
 from ufm.figures.data import Data, kept, levels, on_axes, swept
 from ufm.figures.phases.diagram import draw_legend, draw_line, draw_map, ends
 from ufm.figures.style import PAGE, paper
-from ufm.losses import MSE, CrossEntropy
+from ufm.losses.cross_entropy import CrossEntropy
+from ufm.losses.squared import MSE
 from ufm.problem import Problem
 from ufm.sweep.grid import grid
 from ufm.sweep.rows import VANISHED

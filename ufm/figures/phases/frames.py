@@ -10,7 +10,7 @@ from theory import mse
 from ufm.certify.certificate import Certificate
 from ufm.figures.data import Data, kept, levels, on_axes, swept
 from ufm.figures.style import BLUE, COLUMN, GREEN, GREY, ORANGE, paper
-from ufm.losses import MSE
+from ufm.losses.squared import MSE
 from ufm.problem import Problem
 from ufm.solve import Solution
 from ufm.sweep.grid import grid

@@ -11,7 +11,7 @@ from theory import srg
 from ufm.figures.data import Data, Source, levels, on_axes, stacked
 from ufm.figures.phases.diagram import MAP
 from ufm.figures.style import COLUMN, INK, paper
-from ufm.losses import MSE
+from ufm.losses.squared import MSE
 from ufm.models import DeepReLU
 from ufm.multistart import best_found
 from ufm.problem import Params, Problem

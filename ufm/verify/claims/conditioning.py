@@ -11,7 +11,7 @@ import optax
 
 import theory
 from ufm.certify.point import hessian_operator, length, packing
-from ufm.losses import CrossEntropy
+from ufm.losses.cross_entropy import CrossEntropy
 from ufm.problem import Params, Problem
 from ufm.solve import solve
 from ufm.solvers.first_order import FirstOrder

@@ -13,7 +13,8 @@ import numpy as np
 import theory
 from ufm.certify.certificate import certify
 from ufm.certify.point import examine, length
-from ufm.losses import SupCon, UserLoss
+from ufm.losses.contrastive import SupCon
+from ufm.losses.user import UserLoss
 from ufm.models import Gram
 from ufm.problem import Problem
 from ufm.spaces import Spheres

@@ -12,7 +12,8 @@ import numpy as np
 import theory
 from ufm.certify.point import examine
 from ufm.flow import gradient_flow
-from ufm.losses import MSE, CrossEntropy
+from ufm.losses.cross_entropy import CrossEntropy
+from ufm.losses.squared import MSE
 from ufm.problem import Params, Problem
 from ufm.verify.claim import Claim, Measurement
 from ufm.verify.experiment import DRIFT, ROUNDING, around, drift, orthogonal, time_errors

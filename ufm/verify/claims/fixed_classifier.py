@@ -9,7 +9,8 @@ import numpy as np
 
 import theory
 from ufm.certify.curvature import hessian_spectrum
-from ufm.losses import CrossEntropy, DotRegression
+from ufm.losses.cross_entropy import CrossEntropy
+from ufm.losses.squared import DotRegression
 from ufm.models import fixed_classifier
 from ufm.problem import Problem
 from ufm.solve import solve

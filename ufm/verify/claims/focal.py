@@ -12,7 +12,7 @@ import numpy as np
 import theory
 from ufm.certify.curvature import hessian_spectrum
 from ufm.certify.point import examine
-from ufm.losses import Focal
+from ufm.losses.cross_entropy import Focal
 from ufm.problem import Problem
 from ufm.verify.claim import Claim, Measurement
 from ufm.verify.experiment import ALLOWANCE, ROUNDING, Settled, origin, quantities, settle

@@ -8,7 +8,7 @@ import numpy as np
 
 import theory
 from ufm.certify.point import examine, hessian_operator, packing
-from ufm.losses import Focal
+from ufm.losses.cross_entropy import Focal
 from ufm.problem import Params, Problem
 from ufm.verify.claim import Claim, Measurement
 from ufm.verify.experiment import EPS, ROUNDING

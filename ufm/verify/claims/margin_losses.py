@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import theory
-from ufm.losses import UserLoss
+from ufm.losses.user import UserLoss
 from ufm.problem import Problem
 from ufm.verify.claim import AtLeast, Claim, Measurement
 from ufm.verify.experiment import ALLOWANCE, Settled, quantities, settle

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import theory
-from ufm.losses import UserLoss
+from ufm.losses.user import UserLoss
 from ufm.problem import Params, Problem
 from ufm.solve import solve
 from ufm.start import etf_start

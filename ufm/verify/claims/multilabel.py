@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import theory
-from ufm.losses import PickAllLabel, label_sets
+from ufm.losses.multilabel import PickAllLabel, label_sets
 from ufm.problem import Problem
 from ufm.verify.claim import Claim, Measurement
 from ufm.verify.compare import feature_means

@@ -14,7 +14,8 @@ import numpy as np
 import theory
 from ufm.certify.point import examine
 from ufm.flow import gradient_flow
-from ufm.losses import MSE, UserLoss
+from ufm.losses.squared import MSE
+from ufm.losses.user import UserLoss
 from ufm.models import Gram
 from ufm.problem import Params, Problem
 from ufm.spaces import Euclidean

@@ -10,7 +10,8 @@ from scipy.special import logsumexp
 
 import theory
 from ufm.certify.point import examine, length
-from ufm.losses import MSE, CrossEntropy
+from ufm.losses.cross_entropy import CrossEntropy
+from ufm.losses.squared import MSE
 from ufm.models import normalized
 from ufm.problem import Params, Problem
 from ufm.start import etf_start

@@ -9,7 +9,7 @@ from scipy.spatial.distance import pdist
 
 from theory import reductions
 from ufm.certify.point import examine
-from ufm.losses import MSE
+from ufm.losses.squared import MSE
 from ufm.models import fixed_classifier
 from ufm.problem import Params, Problem
 from ufm.reduction import merge, merge_params

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import theory
-from ufm.losses import MSE
+from ufm.losses.squared import MSE
 from ufm.problem import Problem
 from ufm.solve import solve
 from ufm.verify.claim import Claim, Measurement

@@ -9,7 +9,7 @@ import numpy as np
 
 import theory
 from ufm.certify.point import examine
-from ufm.losses import MSE, RescaledMSE
+from ufm.losses.squared import MSE, RescaledMSE
 from ufm.problem import Problem
 from ufm.verify.claim import Claim, Measurement
 from ufm.verify.experiment import (

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import theory
-from ufm.losses import MSE, CrossEntropy
+from ufm.losses.cross_entropy import CrossEntropy
+from ufm.losses.squared import MSE
 from ufm.problem import Problem
 from ufm.verify.experiment import Settled, settle
 

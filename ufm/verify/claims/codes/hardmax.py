@@ -12,7 +12,7 @@ import numpy as np
 
 import theory
 from ufm.certify.point import examine, length
-from ufm.losses import UserLoss
+from ufm.losses.user import UserLoss
 from ufm.models import Bilinear, normalized
 from ufm.problem import Params, Problem
 from ufm.solve import solve

@@ -13,7 +13,7 @@ import numpy as np
 
 import theory
 from ufm.certify.point import examine
-from ufm.losses import CrossEntropy
+from ufm.losses.cross_entropy import CrossEntropy
 from ufm.problem import Problem
 from ufm.verify.claim import Claim, Measurement
 from ufm.verify.experiment import (
