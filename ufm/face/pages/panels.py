@@ -27,34 +27,30 @@ def panels(
         reference: what is subtracted from f in series["above"], and the name of the difference.
     """
     what = "<br>".join(maths(re.sub(r" {2,}", ", ", line)) for line in describe(report.problem))
-    subtracted, above = reference
-    rounding = EPS * (1.0 + abs(subtracted))
-    descent = chart(
-        "Descent",
-        trajectory.steps,
-        [
-            Curve(above, "one", series["above"], rounding),
-            Curve("largest entry of the gradient", "two", series["gradient"], EPS**2),
-        ],
-    )
-    metrics = chart(
-        "Collapse",
-        trajectory.steps,
-        [
-            Curve("NC1 within / between", "three", series["nc1"], EPS**2),
-            Curve("NC2 rows of W to simplex", "four", series["nc2_gram_W"], EPS),
-            Curve("NC2 class means to simplex", "five dashed", series["nc2_gram_H"], EPS),
-            Curve("NC3 rows of W to class means", "one", series["nc3"], EPS),
-        ],
-    )
-    last = len(trajectory.steps) - 1
     return f"""<header>
 <h1>Neural Collapse along a solve</h1>
 <p>{what}</p>
 <p class="soft">{escape(report.method)}</p>
 </header>
 <main>
-<section class="stage" aria-label="Geometry">
+{_stage(len(trajectory.steps) - 1)}
+<section class="curves" aria-label="Curves">
+{_curves(trajectory, series, reference)}
+</section>
+<section class="numbers" aria-labelledby="numbers">
+<h2 id="numbers">At this step</h2>
+<table>
+{_rows(reference[1])}
+</table>
+</section>
+{_certificate(report)}
+{_projection(report, len(trajectory.steps), shown)}
+</main>"""
+
+
+def _stage(last: int) -> str:
+    """The picture and what moves it; `last` is the number of the last step that is shown, from 0."""
+    return f"""<section class="stage" aria-label="Geometry">
 <canvas id="space" width="640" height="520" tabindex="0" role="img" aria-label="Features, class means and classifiers"
 aria-describedby="how">This picture needs a browser with canvas.</canvas>
 <div class="controls">
@@ -75,20 +71,32 @@ aria-describedby="how">This picture needs a browser with canvas.</canvas>
 <p id="how" class="soft">Dots are features, rings class means, lines from the origin rows of W; a colour is a class.
 Drag to turn. Arrow keys turn it where it has the focus, + and − change the distance, Home resets; where the slider has
 it, they go from one recorded step to the next. A click on a curve goes to that step.</p>
-</section>
-<section class="curves" aria-label="Curves">
-{descent}
-{metrics}
-</section>
-<section class="numbers" aria-labelledby="numbers">
-<h2 id="numbers">At this step</h2>
-<table>
-{_rows(above)}
-</table>
-</section>
-{_certificate(report)}
-{_projection(report, len(trajectory.steps), shown)}
-</main>"""
+</section>"""
+
+
+def _curves(trajectory: Trajectory, series: Mapping[str, np.ndarray], reference: tuple[float, str]) -> str:
+    """The charts over the steps, with the rounding below which a curve says nothing."""
+    subtracted, above = reference
+    rounding = EPS * (1.0 + abs(subtracted))
+    descent = chart(
+        "Descent",
+        trajectory.steps,
+        [
+            Curve(above, "one", series["above"], rounding),
+            Curve("largest entry of the gradient", "two", series["gradient"], EPS**2),
+        ],
+    )
+    metrics = chart(
+        "Collapse",
+        trajectory.steps,
+        [
+            Curve("NC1 within / between", "three", series["nc1"], EPS**2),
+            Curve("NC2 rows of W to simplex", "four", series["nc2_gram_W"], EPS),
+            Curve("NC2 class means to simplex", "five dashed", series["nc2_gram_H"], EPS),
+            Curve("NC3 rows of W to class means", "one", series["nc3"], EPS),
+        ],
+    )
+    return f"{descent}\n{metrics}"
 
 
 def _rows(above: str) -> str:
