@@ -106,7 +106,7 @@ def test_what_has_ended_is_not_solved_twice(monkeypatch: pytest.MonkeyPatch) -> 
     """Out of steps, at rounding level, or on a kink where no Hessian helps: it is the answer that `solve` has."""
     Y = 100.0 * np.random.default_rng(0).standard_normal((2, 4))  # gradients that rounding keeps from 1e-15
     problem = ufm.Problem(2, 1, 2, 3e-3, 3e-3, loss=ufm.MSE(), model=ufm.DeepReLU((2,)), targets=Y)
-    starts = [ufm.random_start(problem, key, 1.5) for key in (0, 3, 4)]
+    starts = [ufm.random_start(problem, key, 1.5) for key in (0, 1, 4)]
     ended = batch.shared_options(problem, ufm.TrustRegion(), 3e-16, 600, "float64", "test")
     both = (ended, ended._replace(max_steps=30))
     alone = [ufm.solve(problem, start=start, **options._asdict()) for options in both for start in starts]

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ufm import tree
-from ufm.losses import CrossEntropy
+from ufm.losses.cross_entropy import CrossEntropy
 from ufm.problem import Params, Problem
 from ufm.reduction import lift_params, thin_steps
 
