@@ -116,8 +116,10 @@ def test_what_has_ended_is_not_solved_twice(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(batch, "solve", lambda *_, **__: pytest.fail("solved again"))
     together = [solution for options in both for solution in batch.solve_from(problem, starts, options)]
     for one, other in zip(alone, together, strict=True):
-        assert (one.status, one.steps, one.value) == (other.status, other.steps, other.value)
-        assert other.grad_norm == pytest.approx(one.grad_norm, abs=1e-12)  # of rounding, in two programs
+        assert one.status is other.status
+        # In two programs rounding differs, and so does the step at which it stalls.
+        assert other.value == pytest.approx(one.value, rel=1e-13)
+        assert other.grad_norm == pytest.approx(one.grad_norm, rel=1e-6, abs=1e-11)
         assert re.sub(r"gradient \S+", "", one.message) == re.sub(r"gradient \S+", "", other.message)
 
 
