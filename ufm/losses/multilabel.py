@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import xlogy
+import scipy
 
 from ufm import tree
 from ufm.checks import whole
@@ -48,7 +48,9 @@ class PickAllLabel:
     def conjugate(self, G: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """sum_j q_j log(q_j / |S|) for q = g + 1_S >= 0 of mass |S|, +inf elsewhere; [C]."""
         Q = G + Y
-        value = np.sum(xlogy(Q, np.maximum(Q, 0.0)), axis=0) - np.sum(Q, axis=0) * np.log(np.sum(Y, axis=0))
+        value = np.sum(scipy.special.xlogy(Q, np.maximum(Q, 0.0)), axis=0) - np.sum(Q, axis=0) * np.log(
+            np.sum(Y, axis=0)
+        )
         return np.where(np.all(Q >= 0.0, axis=0), value, np.inf)
 
     def repair(self, G: np.ndarray, Y: np.ndarray, sizes: np.ndarray) -> np.ndarray:

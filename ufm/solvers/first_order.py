@@ -1,17 +1,22 @@
-"""Any optax gradient transformation, as the faithful dynamics of that algorithm on free features."""
+"""Any optax gradient transformation, as the faithful dynamics of that algorithm on free features.
+
+Its import takes as long as the rest of this package, and no other solver needs it: it comes with the first use.
+"""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from ufm import tree
 from ufm.checks import as_real, positive, whole
 from ufm.problem import Params, Problem
 from ufm.solvers.protocol import Iterate, evaluate
+
+if TYPE_CHECKING:
+    import optax
 
 
 class FirstOrderState(NamedTuple):
@@ -39,13 +44,15 @@ class FirstOrder:
         max_steps: default bound on steps of one solve.
     """
 
-    transformation: optax.GradientTransformation = field(metadata={"static": True})
+    transformation: "optax.GradientTransformation" = field(metadata={"static": True})
     rate: Any = 1.0
     max_steps: Any = 100_000
     escapes: bool = field(default=False, metadata={"static": True})
 
     def check(self, problem: Problem) -> None:
         """Raise unless there is a transformation and a rate to follow."""
+        import optax
+
         if not isinstance(self.transformation, optax.GradientTransformation):
             raise TypeError(
                 f"solve: FirstOrder({self.transformation!r}) is not an optax transformation. "
@@ -67,6 +74,8 @@ class FirstOrder:
         )
 
     def step(self, problem: Problem, state: FirstOrderState) -> FirstOrderState:
+        import optax
+
         here = state.iterate
         update, memory = optax.with_extra_args_support(self.transformation).update(
             here.grad, state.memory, here.params, value=here.value, grad=here.grad, value_fn=problem.objective
@@ -98,5 +107,7 @@ def annealed(rate: float = 0.02, steps: int = 6000) -> FirstOrder:
     Source:
         Kingma and Ba (ICLR 2015) for Adam; Loshchilov and Hutter (ICLR 2017) for the cosine.
     """
+    import optax
+
     rate, steps = positive(rate, "rate", "annealed"), whole(steps, "steps", "annealed", 1, "nothing would move")
     return FirstOrder(optax.adam(optax.cosine_decay_schedule(rate, steps, exponent=3.0)))
