@@ -19,7 +19,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from cases import CASES
+from cases import CASES, LONG
 from rival_methods import GTOL, methods
 
 import ufm
@@ -56,7 +56,8 @@ def measure(problem: ufm.Problem, repeats: int, chosen: list[str] | None = None)
 def main() -> None:
     """Measure, print, store."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES))
+    short = [case for case in CASES if case not in LONG]
+    parser.add_argument("--cases", nargs="*", choices=CASES, default=short, help="default: all but LT and K1000")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--methods", nargs="*", help="only these, by the names of the table")
     parser.add_argument("--out", type=pathlib.Path, help="a JSON file for the rows")
