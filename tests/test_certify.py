@@ -187,9 +187,10 @@ def test_lanczos_agrees_with_the_structured_spectrum(monkeypatch):
 
 def test_the_spectrum_is_computed_when_it_is_asked_for(monkeypatch):
     """A gap that closes needs none; a number of the second order needs it once."""
-    module = importlib.import_module("ufm.certify.curvature")
-    calls, original = [], module.curvature
+    module = importlib.import_module("ufm.certify.second")
+    calls, original, escape = [], module.curvature, module.escape_direction
     monkeypatch.setattr(module, "curvature", lambda *args: calls.append(1) or original(*args))
+    monkeypatch.setattr(module, "escape_direction", lambda *args: calls.append("escape") or escape(*args))
     problem = ufm.Problem(K=3, n=2, d=4, lam_W=5e-3, lam_H=2e-3, lam_b=0.01)
     found = ufm.certify(problem, ufm.solve(problem).params)
     assert found.verdict is ufm.Verdict.GLOBAL_MINIMUM
@@ -197,9 +198,11 @@ def test_the_spectrum_is_computed_when_it_is_asked_for(monkeypatch):
     assert found.nullity == found.symmetry
     assert found.smallest_eigenvalue >= -found.curvature_tolerance
     assert len(calls) == 1
+    assert found.escape_curvature == pytest.approx(found.escape_predicted, rel=1e-9)
+    assert calls == [1, "escape"]
     saddle = ufm.certify(problem, ufm.Params(np.zeros((3, 4)), np.zeros((4, 6)), np.zeros(3)), gtol=1.0)
     assert saddle.verdict is ufm.Verdict.STRICT_SADDLE
-    assert len(calls) == 2
+    assert len(calls) == 4
 
 
 def test_lanczos_on_a_known_matrix():

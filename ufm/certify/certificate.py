@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ufm.certify.curvature import SecondOrder
-from ufm.certify.escape import escape_direction
-from ufm.certify.frame import Frame, frame_of
+from ufm.certify.frame import Frame
 from ufm.certify.kinks import BELOW, kinks, returned
 from ufm.certify.minorant import EPS
 from ufm.certify.point import Point, check_finite, dual_ratio, examine
 from ufm.certify.relaxation import lower_bound
+from ufm.certify.second import SecondOrder
 from ufm.checks import positive
 from ufm.models import DeepLinear, DeepReLU
-from ufm.problem import Params, Problem
+from ufm.problem import Problem
 from ufm.spaces import Budget
 from ufm.validation import check_params, check_problem
 
@@ -62,12 +61,12 @@ class Certificate:
             balance is the largest |lam_l W_l W_l^T - lam_(l+1) W_(l+1)^T W_(l+1)|_F, H the innermost factor (L6).
         lower_bound: a number <= f* (-inf if nothing is proved); bound_method: where it comes from.
         gap: value - lower_bound >= f - f*.
+        gtol, gap_tolerance: what was called zero.
+        second: the Hessian. Its numbers are computed when the verdict needs them (a gap that closes needs none), or
+            when one of them is read:
         escape: the unit direction (u e^T, e v^T) of the slack matrix (T5, 1.3), e the direction of R^d that W and H
             use least; escape_curvature: <D, Hess D> measured along it (NaN, and escape zero, if nothing of it is
             tangent); escape_predicted: its exact eigenvalue where W and H leave a dimension unused.
-        gtol, gap_tolerance: what was called zero.
-        second: the Hessian's spectrum. It is computed when the verdict needs it (a gap that closes needs none), or
-            when one of its numbers is read:
         smallest_eigenvalue, eigenvalue_residual: of the Hessian; some eigenvalue lies within the residual.
         index, nullity: negative and zero eigenvalues (None where they cannot be counted; nullity: where not critical).
         symmetry: dimension of the symmetry orbit through the point; at a minimum without further flat directions the
@@ -89,13 +88,13 @@ class Certificate:
     lower_bound: float
     bound_method: str
     gap: float
-    escape: Params
-    escape_curvature: float
-    escape_predicted: float
     gtol: float
     gap_tolerance: float
     second: SecondOrder = field(repr=False)
 
+    escape = property(lambda self: self.second.escape.direction)
+    escape_curvature = property(lambda self: self.second.escape.curvature)
+    escape_predicted = property(lambda self: self.second.escape.predicted)
     smallest_eigenvalue = property(lambda self: self.second.found.smallest)
     eigenvalue_residual = property(lambda self: self.second.found.residual)
     index = property(lambda self: self.second.found.index)
@@ -122,12 +121,10 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
     gtol, gap_tolerance = positive(gtol, "gtol", "certify"), positive(gap_tolerance, "gap_tolerance", "certify")
     point = examine(problem, check_params(problem, params, "certify"))
     check_finite(point, "certify")
-    frame = frame_of(problem, point)
-    bound = lower_bound(problem, point, frame)
-    second = SecondOrder(problem, point, point.grad_norm <= gtol, frame)
-    escape = escape_direction(problem, point, frame)
+    second = SecondOrder(problem, point, point.grad_norm <= gtol)
+    bound = lower_bound(problem, point, lambda: second.frame)
     gap = float(point.value - bound.value)
-    verdict, reason = _judge(point, gap, bound.method, second, escape.curvature, gtol, gap_tolerance)
+    verdict, reason = _judge(point, gap, bound.method, second, gtol, gap_tolerance)
     if isinstance(problem.model, DeepReLU):
         verdict, reason = _judge_at_kinks(problem, point, gap, bound.method, verdict, reason, gap_tolerance)
     return Certificate(
@@ -135,24 +132,22 @@ def certify(problem: Problem, params: Any, *, gtol: float = 1e-8, gap_tolerance:
         reason=reason if verdict is Verdict.NOT_CRITICAL else reason + _inward(problem, point),
         value=point.value,
         grad_norm=point.grad_norm,
-        **_first_order(problem, point, frame),
+        **_first_order(problem, point, second),
         lower_bound=float(bound.value),
         bound_method=bound.method,
         gap=gap,
-        escape=escape.direction,
-        escape_curvature=escape.curvature,
-        escape_predicted=escape.predicted,
         gtol=gtol,
         gap_tolerance=gap_tolerance,
         second=second,
     )
 
 
-def _first_order(problem: Problem, point: Point, frame: Frame | None) -> dict[str, float]:
+def _first_order(problem: Problem, point: Point, second: SecondOrder) -> dict[str, float]:
     """The gradient's blocks and, with decay on all matrices, what T1 says of critical points."""
     sizes = [np.nan if size is None else float(size) for size in point.grad_norms]
     found = dict(zip(("grad_W", "grad_H", "grad_b"), sizes, strict=True))
-    if not problem.euclidean or frame is None:
+    frame = second.frame if problem.euclidean else None
+    if frame is None:
         return {**found, "balance": _deep_balance(problem, point), "nuclear_excess": np.nan, "dual_ratio": np.nan}
     W, H, _ = point.params
     lam_W, lam_H = float(problem.lam_W), float(problem.lam_H)
@@ -196,7 +191,7 @@ def _deep_balance(problem: Problem, point: Point) -> float:
 
 
 def _judge(
-    point: Point, gap: float, method: str, second: SecondOrder, escape: float, gtol: float, gap_tolerance: float
+    point: Point, gap: float, method: str, second: SecondOrder, gtol: float, gap_tolerance: float
 ) -> tuple[Verdict, str]:
     known = f"f exceeds f* by at most {gap:.1e}" if np.isfinite(gap) else f"no lower bound is known ({method})"
     if point.grad_norm > gtol:
@@ -204,7 +199,7 @@ def _judge(
     if gap <= gap_tolerance * (1.0 + abs(point.value)):
         return Verdict.GLOBAL_MINIMUM, f"no point is lower by more than {gap:.1e} ({method})"
     found = second.found
-    lowest = float(np.fmin(found.smallest, escape))
+    lowest = float(np.fmin(found.smallest, second.escape.curvature))
     if lowest < -found.tolerance:
         return Verdict.STRICT_SADDLE, f"curvature {lowest:.3e} < 0 along a known direction"
     if found.weak:

@@ -3,8 +3,6 @@
 `ufm.certify.frame` says how it splits for models that rotate; `ufm.certify.manifold` takes the others.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,21 +15,6 @@ from ufm.certify.slack import lowest_slack, multipliers, slack_matrix
 from ufm.certify.spectrum import DENSE, Curvature, free_shift, rotations, tolerance
 from ufm.problem import Params, Problem
 from ufm.validation import check_params, check_problem
-
-
-@dataclass(frozen=True, eq=False)
-class SecondOrder:
-    """The Hessian's spectrum at a point, computed when it is first read: `found`."""
-
-    problem: Problem
-    point: Point
-    critical: bool
-    frame: Frame | None
-
-    @cached_property
-    def found(self) -> Curvature:
-        """As much of the spectrum as is affordable."""
-        return curvature(self.problem, self.point, self.critical, self.frame)
 
 
 def curvature(problem: Problem, point: Point, critical: bool, frame: Frame | None = None) -> Curvature:

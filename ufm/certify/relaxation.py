@@ -1,7 +1,7 @@
 """The lower bound on the global minimum: from the point itself or, if that leaves a gap, from a relaxation."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -19,7 +19,7 @@ LARGEST = 300  # rows and columns of the logits up to which a relaxation is solv
 LARGEST_ALONE = 60  # samples of features alone up to which it is
 
 
-def lower_bound(problem: Problem, point: Point, frame: Frame | None = None) -> LowerBound:
+def lower_bound(problem: Problem, point: Point, frame: Callable[[], Frame | None] | None = None) -> LowerBound:
     """A lower bound on the global minimum.
 
     Near a global minimum the candidates at the point close the gap to rounding. Elsewhere the problem is solved where
@@ -28,13 +28,13 @@ def lower_bound(problem: Problem, point: Point, frame: Frame | None = None) -> L
     spheres that ask for it. A bound is rigorous wherever it is taken: how the solve ends does not matter.
 
     Args:
-        frame: `frame_of(problem, point)` where it is known already.
+        frame: tells `frame_of(problem, point)`, for those who need it as well.
     """
     best = local_bound(problem, point)
     if is_closed(point, best) or not problem.loss.convex or problem.model.deep:  # deep: the best is the same anywhere
         return best
-    frame = frame_of(problem, point) if frame is None else frame
-    for name, relaxed, start in _relaxations(problem, frame):
+    known = frame_of(problem, point) if frame is None else frame()
+    for name, relaxed, start in _relaxations(problem, known):
         solution = solve(relaxed, start=start, gtol=1e-12 if has_both_decays(problem) else 1e-14)
         if not np.isfinite(solution.value):
             continue
