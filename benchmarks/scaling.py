@@ -89,7 +89,7 @@ def peak() -> float:
 def slope(x: list[float], y: list[float]) -> float:
     """Of log y over log x, in the upper half, where fixed costs no longer count."""
     half = len(x) // 2
-    return float(np.polyfit(np.log(x[half:]), np.log(y[half:]), 1)[0])
+    return round(float(np.polyfit(np.log(x[half:]), np.log(y[half:]), 1)[0]), 1) + 0.0
 
 
 def plotted(rows: dict[str, list[dict[str, float]]]) -> Any:
