@@ -21,7 +21,7 @@ NEAR = 2.0  # factor between the numbers of problems that are neighbours
 def path(problems: Sequence[Problem]) -> np.ndarray:
     """The order in which neighbours follow each other: by nu, where all other numbers agree."""
     leaves = [jax.tree.leaves((problem.nu, problem.lam_b, problem.loss)) for problem in problems]
-    return np.lexsort(np.array(leaves, float).T)
+    return np.lexsort(np.array([[float(x) for x in own if np.ndim(x) == 0] for own in leaves]).T)
 
 
 def minimise_along(fixed: Exchangeable, numbers: Any, gtols: jax.Array, max_steps: Any, solver: Any) -> Any:
@@ -34,9 +34,8 @@ def minimise_along(fixed: Exchangeable, numbers: Any, gtols: jax.Array, max_step
     def body(known: Any, item: Any) -> Any:
         (numbers, gtol), (before, last) = item, known
         problem = fixed.with_numbers(numbers)
-        start = jax.lax.cond(
-            _near(last[0], numbers), lambda: _predicted(before, last, numbers[0]), problem.spectral_start
-        )
+        near = _near(last[0], numbers) & jnp.isfinite(jnp.sum(last[1].W))
+        start = jax.lax.cond(near, lambda: _predicted(before, last, numbers[0]), problem.spectral_start)
         state, bound = minimise_from(problem, start, solver, gtol, max_steps)
         # A problem solved twice says nothing about the direction of the path.
         before = jax.tree.map(lambda a, b: jnp.where(numbers[0] == last[0][0], a, b), before, last)
@@ -51,7 +50,7 @@ def minimise_along(fixed: Exchangeable, numbers: Any, gtols: jax.Array, max_step
 def _near(last: Any, own: Any) -> jax.Array:
     """Whether `own` comes after `last` on a path, within a factor of NEAR in every number."""
     same = [
-        (new == old) | ((new <= NEAR * old) & (old <= NEAR * new))
+        jnp.all((new == old) | ((new <= NEAR * old) & (old <= NEAR * new)))
         for old, new in zip(jax.tree.leaves(last), jax.tree.leaves(own), strict=True)
     ]
     return jnp.all(jnp.stack(same)) & (own[0] >= last[0])
