@@ -2,10 +2,11 @@
 
     uv run python benchmarks/scaling.py --plot docs/scaling.png
 
-Free features from a random start, gradient 1e-12 as by default, warm, best of a few. Memory is what the compiled iteration asks for:
-its arguments, results and temporaries. Arithmetic counts the six products of a Hessian-vector product, 12 K r N with
-r = min(d, K), once for every evaluation, and nothing else; the peak is that of a 2,000 x 2,000 matrix product in
-float64, while products of large problems run in float32 (`TrustRegion.single`), where it is twice as high.
+Free features from a random start, gradient 1e-12 as by default, warm, best of a few. Memory is what the compiled
+iteration asks for: its arguments, results and temporaries. Arithmetic counts the six products of a Hessian-vector
+product, 12 K r N with r = min(d, K), once for every evaluation, and nothing else; the peak is that of a 2,000 x 2,000
+matrix product in float64, while products of large problems run in float32 (`TrustRegion.single`), where it is twice as
+high.
 """
 
 import argparse

@@ -28,7 +28,8 @@ def make(script: Path) -> Path:
     """
     made = [MADE[cell.kind](cell.source, id=f"cell-{i}") for i, cell in enumerate(cells(script.read_text("utf-8")), 1)]
     notebook = new_notebook(cells=made, metadata=METADATA)
-    NotebookClient(notebook, record_timing=False, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    resources = {"metadata": {"path": str(FOLDER)}}
+    NotebookClient(notebook, record_timing=False, coalesce_streams=True, resources=resources).execute()
     notebook.metadata = nbformat.from_dict(METADATA)
     target = script.with_suffix(".ipynb")
     nbformat.validate(notebook)
