@@ -59,7 +59,8 @@ def solve(
             the row space of the start's W, where their first step takes them (`ufm.reduction.RowSpace`), unless
             the solver follows given dynamics.
         mesh: of devices, of one or many hosts, over which the columns of H are divided: for free features that one
-            device does not hold. Asks for free features.
+            device does not hold. Asks for free features. The default solver is TrustRegion(single=False) there, so that
+            W and H do not depend on the number of devices.
     Returns:
         A Solution whose value and gradient norm were computed at its params in `dtype`.
     Raises:
@@ -68,7 +69,7 @@ def solve(
     dtype = as_dtype(dtype, "solve")
     # The dynamics of a first-order method make sense where nothing is minimal.
     check_problem(problem, "solve", dtype, minimiser=not isinstance(solver, FirstOrder))
-    solver = default_solver(problem) if solver is None else checked_solver(solver, "solve")
+    solver = default_solver(problem, single=mesh is None) if solver is None else checked_solver(solver, "solve")
     solver.check(problem)
     gtol = checked_gtol(gtol, dtype)
     limit = solver.max_steps if max_steps is None else max_steps
@@ -151,9 +152,9 @@ def _why_full(reduce: bool, started: bool, seeks_minimum: bool, recorded: bool) 
     return "the trajectory is recorded" if recorded else ""
 
 
-def default_solver(problem: Problem) -> Any:
-    """Newton's method, or L-BFGS where f has kinks."""
-    return TrustRegion() if problem.model.smooth else LBFGS()
+def default_solver(problem: Problem, single: bool = True) -> Any:
+    """Newton's method, or L-BFGS where f has kinks. single: of TrustRegion."""
+    return TrustRegion(single=single) if problem.model.smooth else LBFGS()
 
 
 def checked_solver(solver: Any, who: str) -> Any:

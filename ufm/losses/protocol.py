@@ -55,17 +55,20 @@ def mixed(Q: np.ndarray, product: np.ndarray, G: np.ndarray, T: np.ndarray) -> n
 
 
 def need_classifier(problem: Any, who: str, loss: str) -> None:
+    """ValueError if the model has features alone."""
     if not problem.model.classifier:
         raise ValueError(f"{who}: {loss} needs logits [K, N], but the model has features alone. Use ufm.SupCon().")
 
 
 def need_classes(problem: Any, who: str, loss: str, instead: str) -> None:
+    """ValueError if the model has features alone, or the targets are not the classes. instead: what to use then."""
     need_classifier(problem, who, loss)
     if problem.targets is not None:
         raise ValueError(f"{who}: {loss} needs class labels, targets=None. {instead}")
 
 
 def need_positive(value: Any, name: str, who: str) -> None:
+    """ValueError unless the value is a finite positive number."""
     untraced(value, name, who)
     number = as_real(value)
     if number is None or not 0.0 < number < np.inf:

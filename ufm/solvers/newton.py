@@ -65,7 +65,9 @@ class TrustRegion:
         max_products: Hessian-vector products in one step.
         single: where the logits take at least `LARGE` multiplications, Hessian-vector products are in float32: a step
             needs three digits of them, and takes half of the time. Values and gradients keep the precision of the
-            solve, and a solve that stalls goes on with products in that precision (`finer`).
+            solve, and a solve that stalls goes on with products in that precision (`finer`). Which of the rotations of
+            a solution is found is rounded like the steps: in two programs, or on other devices, W and H may differ by
+            1e-6 along the orbit, with the same logits.
         max_steps: default bound on steps of one solve.
     Source:
         Steihaug (SIAM J. Numer. Anal. 1983); Conn, Gould and Toint, Trust-Region Methods (2000), 17.4.2.
